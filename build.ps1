@@ -1,0 +1,19 @@
+# The commands of README.md under short names: ./build.ps1 test
+#   run     the service in content/, as it stands
+#   test    the template's tests
+#   pack    the package, into artifacts/
+#   matrix  the template's tests, the slow ones included
+param(
+    [Parameter(Mandatory)]
+    [ValidateSet('run', 'test', 'pack', 'matrix')]
+    [string] $Verb
+)
+
+switch ($Verb) {
+    'run' { dotnet run --project "$PSScriptRoot/content/src/Storefront" }
+    'test' { dotnet test "$PSScriptRoot/tests" }
+    'pack' { dotnet pack "$PSScriptRoot/template" --output "$PSScriptRoot/artifacts" }
+    'matrix' { dotnet test "$PSScriptRoot/tests" --environment TEMPLATE_TESTS=full }
+}
+
+exit $LASTEXITCODE

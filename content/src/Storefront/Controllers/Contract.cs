@@ -1,0 +1,24 @@
+using System.ComponentModel.DataAnnotations;
+using Storefront.Utilities;
+
+namespace Storefront.Controllers;
+
+/// <summary>A page of a list: pass `next` as `after` to get the one behind it; null at the end.</summary>
+public sealed record Page<T>(IReadOnlyList<T> Items, string? Next);
+
+/// <param name="Amount">In minor units (cents) of the currency.</param>
+/// <param name="Currency">ISO 4217.</param>
+public sealed record MoneyBody(
+    [property: Range(0, 100_000_000)] long Amount,
+    [property: RegularExpression("^[A-Z]{3}$")] string Currency)
+{
+    public static MoneyBody From(Money money) => new(money.Amount, money.Currency);
+}
+
+internal static class Rules
+{
+    public const string Sku = "^[A-Z0-9][A-Z0-9-]{0,39}$";
+    public const string Cursor = "^[A-Za-z0-9_-]+$";
+    public const string IdempotencyKey = "^[!-~]{1,128}$";
+    public const string Status = "^(pending|paid|declined|cancelled)$";
+}

@@ -1,0 +1,70 @@
+using System.ComponentModel.DataAnnotations;
+using System.Security.Claims;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Storefront.Repositories;
+using Storefront.Services;
+using Storefront.Utilities;
+
+namespace Storefront.Controllers;
+
+public sealed record OrderItemRequest(
+    [property: RegularExpression(Rules.Sku)] string Sku,
+    [property: Range(1, 1000)] int Quantity);
+
+public sealed record OrderRequest([property: Length(1, 20)] IReadOnlyList<OrderItemRequest> Items);
+
+public sealed record OrderItemResponse(string Sku, long Quantity, MoneyBody Price);
+
+public sealed record OrderResponse(string Id, OrderStatus Status, IReadOnlyList<OrderItemResponse> Items, MoneyBody Total, DateTimeOffset CreatedAt)
+{
+    internal static OrderResponse From(Order order) => new(
+        order.Id,
+        order.Status,
+        [.. order.Items.Select(item => new OrderItemResponse(item.Sku, item.Quantity, MoneyBody.From(item.Price)))],
+        MoneyBody.From(order.Total),
+        order.CreatedAt);
+}
+
+public sealed class OrderController : IController
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var orders = routes.MapGroup("/orders").WithTags("Orders");
+        orders.MapPost("/", PlaceOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(PlaceOrder), 422);
+        orders.MapGet("/", ListOrders).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(ListOrders));
+        orders.MapGet("/{id}", GetOrder).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(GetOrder), 404);
+        orders.MapPost("/{id}/cancel", CancelOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(CancelOrder), 404, 409);
+    }
+
+    private static async Task<Created<OrderResponse>> PlaceOrder(
+        ClaimsPrincipal user,
+        [FromHeader(Name = "Idempotency-Key"), RegularExpression(Rules.IdempotencyKey)] string idempotencyKey,
+        OrderRequest body,
+        OrderService orders,
+        CancellationToken cancellation)
+    {
+        var lines = body.Items.Select(item => (item.Sku, item.Quantity)).ToList();
+        var order = await orders.PlaceAsync(user.Subject(), idempotencyKey, lines, cancellation);
+        return TypedResults.Created($"/v1/orders/{order.Id}", OrderResponse.From(order));
+    }
+
+    private static async Task<Ok<Page<OrderResponse>>> ListOrders(
+        ClaimsPrincipal user,
+        OrderService orders,
+        [RegularExpression(Rules.Status)] string? status = null,
+        [Range(1, 100)] int limit = 20,
+        [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null,
+        CancellationToken cancellation = default)
+    {
+        var one = status is null ? (OrderStatus?)null : Enum.Parse<OrderStatus>(status, ignoreCase: true);
+        var (items, next) = await orders.ListAsync(user.Subject(), one, Cursor.Decode(after), limit, cancellation);
+        return TypedResults.Ok(new Page<OrderResponse>([.. items.Select(OrderResponse.From)], next is null ? null : Cursor.Encode(next)));
+    }
+
+    private static async Task<Ok<OrderResponse>> GetOrder(ClaimsPrincipal user, Guid id, OrderService orders, CancellationToken cancellation) =>
+        TypedResults.Ok(OrderResponse.From(await orders.GetAsync(id.ToString(), user.Subject(), cancellation)));
+
+    private static async Task<Ok<OrderResponse>> CancelOrder(ClaimsPrincipal user, Guid id, OrderService orders, CancellationToken cancellation) =>
+        TypedResults.Ok(OrderResponse.From(await orders.CancelAsync(id.ToString(), user.Subject(), cancellation)));
+}

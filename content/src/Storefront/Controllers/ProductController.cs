@@ -1,0 +1,82 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Storefront.Repositories;
+using Storefront.Services;
+using Storefront.Utilities;
+
+namespace Storefront.Controllers;
+
+public sealed record ProductResponse(string Sku, string Name, MoneyBody Price)
+{
+    internal static ProductResponse From(Product product) => new(product.Sku, product.Name, new MoneyBody(product.Amount, product.Currency));
+}
+
+public sealed record ProductRequest([property: Length(1, 200)] string Name, MoneyBody Price);
+
+public sealed class ProductController : IController
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var products = routes.MapGroup("/products").WithTags("Products");
+        products.MapGet("/", ListProducts).AllowAnonymous().Operation(nameof(ListProducts));
+        products.MapGet("/{sku}", GetProduct).AllowAnonymous().Operation(nameof(GetProduct), 404);
+        products.MapPut("/{sku}", PutProduct).RequireAuthorization(Scopes.ProductsWrite).Operation(nameof(PutProduct), 412, 428);
+    }
+
+    private static async Task<Results<Ok<Page<ProductResponse>>, StatusCodeHttpResult>> ListProducts(
+        HttpContext http,
+        ProductService products,
+        [Range(1, 100)] int limit = 20,
+        [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null,
+        CancellationToken cancellation = default)
+    {
+        var (items, next) = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
+        return IsCurrent(http, EntityTag.Of(items.Select(product => $"{product.Sku} {product.Version}").Append(next ?? "")))
+            ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
+            : TypedResults.Ok(new Page<ProductResponse>([.. items.Select(ProductResponse.From)], next is null ? null : Cursor.Encode(next)));
+    }
+
+    private static async Task<Results<Ok<ProductResponse>, StatusCodeHttpResult>> GetProduct(
+        HttpContext http,
+        [RegularExpression(Rules.Sku)] string sku,
+        ProductService products,
+        CancellationToken cancellation)
+    {
+        var product = await products.GetAsync(sku, cancellation);
+        return IsCurrent(http, EntityTag.Of(product.Version))
+            ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
+            : TypedResults.Ok(ProductResponse.From(product));
+    }
+
+    /// <summary>Creates with `If-None-Match: *`; replaces with `If-Match` and the ETag that the caller has read.</summary>
+    private static async Task<Results<Ok<ProductResponse>, Created<ProductResponse>>> PutProduct(
+        HttpContext http,
+        [RegularExpression(Rules.Sku)] string sku,
+        ProductRequest body,
+        [FromHeader(Name = "If-Match"), StringLength(100)] string? ifMatch,
+        [FromHeader(Name = "If-None-Match"), RegularExpression(@"^\*$")] string? ifNoneMatch,
+        ProductService products,
+        CancellationToken cancellation)
+    {
+        var price = new Money(body.Price.Amount, body.Price.Currency);
+        var product = (ifMatch, ifNoneMatch) switch
+        {
+            (not null, null) => await products.ReplaceAsync(sku, body.Name, price, EntityTag.Version(ifMatch), cancellation),
+            (null, not null) => await products.CreateAsync(sku, body.Name, price, cancellation),
+            _ => throw new OperationalException(Failure.VersionMissing, "Send the ETag you have read as If-Match, or If-None-Match: * to create."),
+        };
+        http.Response.Headers.ETag = EntityTag.Of(product.Version);
+        return ifMatch is null
+            ? TypedResults.Created($"/v1/products/{sku}", ProductResponse.From(product))
+            : TypedResults.Ok(ProductResponse.From(product));
+    }
+
+    /// <summary>Lets caches keep the answer if they ask each time whether it is still right.</summary>
+    private static bool IsCurrent(HttpContext http, string tag)
+    {
+        http.Response.Headers.ETag = tag;
+        http.Response.Headers.CacheControl = "no-cache";
+        return EntityTag.IsAmong(tag, http.Request.Headers.IfNoneMatch);
+    }
+}

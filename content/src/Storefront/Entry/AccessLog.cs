@@ -1,0 +1,41 @@
+using System.Diagnostics;
+
+namespace Storefront.Entry;
+
+/// <summary>One line for each request, by route template: raw paths and queries hold what callers invent.</summary>
+internal static partial class AccessLog
+{
+    public static void UseAccessLog(this WebApplication app)
+    {
+        var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront.Access");
+        app.Use(async (http, next) =>
+        {
+            var started = Stopwatch.GetTimestamp();
+            try
+            {
+                await next(http);
+            }
+            finally
+            {
+                if (!http.IsProbe())
+                {
+                    Answered(
+                        logger,
+                        http.Request.Method,
+                        (http.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "(none)",
+                        http.RequestAborted.IsCancellationRequested && !http.Response.HasStarted ? StatusCodes.Status499ClientClosedRequest : http.Response.StatusCode,
+                        Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1),
+                        http.User.FindFirst("sub")?.Value,
+                        http.Connection.RemoteIpAddress?.ToString());
+                }
+            }
+        });
+    }
+
+    /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
+    public static bool IsProbe(this HttpContext http) =>
+        http.Request.Path.StartsWithSegments("/health", StringComparison.Ordinal) || http.Request.Path.StartsWithSegments("/metrics", StringComparison.Ordinal);
+
+    [LoggerMessage(2, LogLevel.Information, "{Method} {Route} {Status} in {Milliseconds} ms for {UserId} from {Client}", EventName = "Request")]
+    private static partial void Answered(ILogger logger, string method, string route, int status, double milliseconds, string? userId, string? client);
+}

@@ -1,0 +1,61 @@
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.IdentityModel.Tokens;
+using Storefront.Controllers;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>Bearer tokens by the framework's own settings, and no endpoint open that does not say so.</summary>
+internal static class Authentication
+{
+    private const string Section = "Authentication:Schemes:Bearer";
+
+    public static void AddTokenAuthentication(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddAuthentication().AddJwtBearer(jwt =>
+        {
+            jwt.MapInboundClaims = false; // the claims keep the names that they have in the token
+            jwt.TokenValidationParameters.NameClaimType = "sub";
+            jwt.TokenValidationParameters.ClockSkew = TimeSpan.FromSeconds(30);
+            jwt.TokenValidationParameters.ValidAlgorithms =
+            [
+                SecurityAlgorithms.RsaSha256, SecurityAlgorithms.RsaSsaPssSha256, SecurityAlgorithms.EcdsaSha256,
+                .. builder.Environment.IsDevelopment() ? [SecurityAlgorithms.HmacSha256] : Array.Empty<string>(), // what `dotnet user-jwts` signs with
+            ];
+        });
+
+        // The hosted service of Data Protection writes keys into the home folder, for cookies that a service of tokens does not have.
+        var dataProtection = builder.Services.Where(service => service.ImplementationType?.Name == "DataProtectionHostedService").ToList();
+        dataProtection.ForEach(service => builder.Services.Remove(service));
+
+        var authorization = builder.Services.AddAuthorizationBuilder();
+        var anyCaller = new AuthorizationPolicyBuilder().RequireAuthenticatedUser().RequireClaim("sub").Build();
+        authorization.SetDefaultPolicy(anyCaller).SetFallbackPolicy(anyCaller);
+        foreach (var scope in Scopes.All)
+        {
+            authorization.AddPolicy(scope, policy => policy.Combine(anyCaller).RequireAssertion(context =>
+                context.User.FindAll("scope").Any(claim => claim.Value.Split(' ').Contains(scope)))); // one claim with spaces, or many
+        }
+    }
+
+    /// <exception cref="OperationalException">Outside Development: nobody to trust, or anybody's tokens accepted.</exception>
+    public static void CheckAuthentication(this WebApplication app)
+    {
+        if (app.Environment.IsDevelopment())
+        {
+            return;
+        }
+        if (!app.Configuration.IsHttps($"{Section}:Authority"))
+        {
+            throw Settings.Refused($"{Section}:Authority", "must be the https:// address of the issuer of tokens");
+        }
+        if (!app.Configuration.IsGiven($"{Section}:ValidAudiences:0"))
+        {
+            throw Settings.Refused($"{Section}:ValidAudiences:0", "must be the name that tokens for this service carry");
+        }
+        if (app.Configuration.GetSection($"{Section}:SigningKeys").GetChildren().Any())
+        {
+            throw Settings.Refused($"{Section}:SigningKeys", "is for Development: outside, keys come from the issuer");
+        }
+    }
+}

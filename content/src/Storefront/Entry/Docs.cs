@@ -1,0 +1,57 @@
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.OpenApi;
+using Scalar.AspNetCore;
+
+namespace Storefront.Entry;
+
+/// <summary>The OpenAPI document and a page that reads it; all assets come from the package, none from elsewhere.</summary>
+internal static class Docs
+{
+    private const string Bearer = "Bearer";
+
+    public static void AddDocs(this WebApplicationBuilder builder) => builder.Services.AddOpenApi(api =>
+    {
+        api.AddDocumentTransformer((document, _, _) =>
+        {
+            document.Info = new OpenApiInfo { Title = "Storefront", Version = "v1" };
+            document.Servers?.Clear(); // the address of one instance says nothing to others
+            document.Components ??= new OpenApiComponents();
+            document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
+            {
+                [Bearer] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", BearerFormat = "JWT" },
+            };
+            return Task.CompletedTask;
+        });
+        api.AddOperationTransformer((operation, context, _) =>
+        {
+            if (!context.Description.ActionDescriptor.EndpointMetadata.OfType<IAllowAnonymous>().Any())
+            {
+                operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(Bearer, context.Document)] = [] }];
+            }
+            return Task.CompletedTask;
+        });
+    });
+
+    public static void MapDocs(this WebApplication app)
+    {
+        if (!app.Environment.IsDevelopment() && !app.Configuration.GetValue<bool>("Docs:Enabled"))
+        {
+            return;
+        }
+        app.MapOpenApi().AllowAnonymous();
+        app.MapScalarApiReference("/docs", (page, http) =>
+        {
+            var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
+            page.WithTitle("Storefront").DisableDefaultFonts().DisableAgent().DisableTelemetry();
+            page.Nonce = nonce;
+            var headers = http.Response.Headers;
+            headers.ContentSecurityPolicy =
+                $"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+                + "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+            headers["Cross-Origin-Opener-Policy"] = "same-origin";
+            headers["Origin-Agent-Cluster"] = "?1";
+            headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()";
+        }).AllowAnonymous();
+    }
+}

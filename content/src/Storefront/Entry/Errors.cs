@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.AspNetCore.WebUtilities;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>Every error, whoever raises it, is a problem (RFC 9457) of one shape, with the trace id that the log has too.</summary>
+internal static class Errors
+{
+    public static void AddErrors(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<IProblemDetailsWriter, ProblemWriter>(); // before the framework's, which leaves the body empty where Accept asks for HTML
+        builder.Services.AddProblemDetails();
+        builder.Services.AddExceptionHandler<ExceptionHandler>();
+        builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // else malformed input has an empty body outside Development
+    }
+
+    public static Task WriteProblemAsync(this HttpContext http, int status, string? detail = null, IDictionary<string, string[]>? errors = null)
+    {
+        http.Response.StatusCode = status;
+        var problem = errors is null ? new ProblemDetails() : new HttpValidationProblemDetails(errors);
+        problem.Status = status;
+        problem.Detail = detail;
+        return http.RequestServices.GetRequiredService<IProblemDetailsService>()
+            .WriteAsync(new ProblemDetailsContext { HttpContext = http, ProblemDetails = problem }).AsTask();
+    }
+}
+
+/// <summary>Writes the problem whatever the caller accepts: an error in another format beats none.</summary>
+internal sealed class ProblemWriter : IProblemDetailsWriter
+{
+    public bool CanWrite(ProblemDetailsContext context) => true;
+
+    public async ValueTask WriteAsync(ProblemDetailsContext context)
+    {
+        var (http, problem) = (context.HttpContext, context.ProblemDetails);
+        problem.Status ??= http.Response.StatusCode;
+        problem.Type = "about:blank"; // the status says what kind it is (RFC 9457, 4.2.1)
+        problem.Title = ReasonPhrases.GetReasonPhrase(problem.Status.Value);
+        if (problem is HttpValidationProblemDetails invalid)
+        {
+            problem.Detail = "The input does not follow the contract: see `errors`.";
+            invalid.Errors = InputErrors.AsJsonPaths(invalid.Errors);
+        }
+        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
+        await http.Response.WriteAsJsonAsync(problem, problem.GetType(), ProblemJson, "application/problem+json", http.RequestAborted);
+    }
+
+    private static readonly JsonSerializerOptions ProblemJson = new(JsonSerializerDefaults.Web);
+}
+
+/// <summary>
+/// Operational failures become the status that tells the caller what to do, and at the most a warning. Anything else is a
+/// fault of ours: a 500 that says nothing, and the whole story in the log under the same trace id.
+/// </summary>
+internal sealed partial class ExceptionHandler(ILogger<ExceptionHandler> logger) : IExceptionHandler
+{
+    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+    {
+        switch (exception)
+        {
+            case OperationalException { Failure: Failure.Unavailable }:
+                DependencyFailed(exception.Message);
+                httpContext.Response.Headers.RetryAfter = "5";
+                await httpContext.WriteProblemAsync(StatusCodes.Status503ServiceUnavailable, "A dependency cannot be reached. Try again later.");
+                break;
+            case OperationalException failure:
+                Refused(failure.Message);
+                await httpContext.WriteProblemAsync(Status(failure.Failure), failure.Message);
+                break;
+            case BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } malformed:
+                await httpContext.WriteProblemAsync(StatusCodes.Status400BadRequest, errors: InputErrors.Of(malformed));
+                break;
+            case BadHttpRequestException bad: // 408, 413, 415 ...
+                await httpContext.WriteProblemAsync(bad.StatusCode, bad.Message);
+                break;
+            default:
+                Faulted(exception);
+                await httpContext.WriteProblemAsync(StatusCodes.Status500InternalServerError, "This is a fault of the service. Report it with the trace id.");
+                break;
+        }
+        return true;
+    }
+
+    private static int Status(Failure failure) => failure switch
+    {
+        Failure.Invalid => StatusCodes.Status400BadRequest,
+        Failure.NotFound => StatusCodes.Status404NotFound,
+        Failure.Conflict => StatusCodes.Status409Conflict,
+        Failure.Stale => StatusCodes.Status412PreconditionFailed,
+        Failure.VersionMissing => StatusCodes.Status428PreconditionRequired,
+        Failure.Refused => StatusCodes.Status422UnprocessableEntity,
+        _ => throw new UnreachableException(),
+    };
+
+    [LoggerMessage(10, LogLevel.Warning, "Request refused: {Reason}")]
+    private partial void Refused(string reason);
+
+    [LoggerMessage(11, LogLevel.Warning, "A dependency failed: {Reason}")]
+    private partial void DependencyFailed(string reason);
+
+    [LoggerMessage(12, LogLevel.Error, "Unhandled exception")]
+    private partial void Faulted(Exception exception);
+}

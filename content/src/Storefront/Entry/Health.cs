@@ -1,0 +1,130 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Storefront.Repositories;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>
+/// `live` asks nobody: a restart mends no dependency. `ready` is 503 while draining, on a schema that lacks a script, and
+/// when the database has been away for 10 s, so that a balancer goes round an instance that cannot reach it.
+/// </summary>
+internal static class Health
+{
+    public static void AddHealth(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton(builder.Configuration.Read<ShutdownSettings>("Shutdown"));
+        builder.Services.AddSingleton<Drain>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
+        builder.Services.Configure<HostOptions>(host =>
+        {
+            host.ShutdownTimeout = TimeSpan.FromSeconds(30);
+            host.ServicesStopConcurrently = true;
+        });
+        builder.Services.AddSingleton<DatabaseHealth>();
+        builder.Services.AddHealthChecks()
+            .AddCheck<Drain>("shutdown", tags: ["ready"])
+            .AddCheck<DatabaseHealth>("database", tags: ["ready", "startup"]);
+    }
+
+    public static void MapHealth(this WebApplication app)
+    {
+        foreach (var probe in (string[])["live", "ready", "startup"])
+        {
+            app.MapHealthChecks($"/health/{probe}", new HealthCheckOptions
+            {
+                Predicate = check => check.Tags.Contains(probe),
+                ResponseWriter = WriteAsync,
+                AllowCachingResponses = true, // else it writes the cache fields of its own; ours forbid caching
+            })
+                .AllowAnonymous()
+                .DisableHttpMetrics();
+        }
+    }
+
+    private static Task WriteAsync(HttpContext http, HealthReport report) => report.Status == HealthStatus.Unhealthy
+        ? http.WriteProblemAsync(
+            StatusCodes.Status503ServiceUnavailable,
+            string.Join(" ", report.Entries.Where(check => check.Value.Status == HealthStatus.Unhealthy).Select(check => $"{check.Key}: {check.Value.Description}")))
+        : http.Response.WriteAsJsonAsync(new
+        {
+            status = report.Status == HealthStatus.Healthy ? "healthy" : "degraded",
+            checks = report.Entries.ToDictionary(check => check.Key, check => check.Value.Description ?? "healthy"),
+        });
+}
+
+/// <summary>A single failed probe is not an outage: the balancer would take away all instances at once.</summary>
+internal sealed class DatabaseHealth(Migrator migrator, Database database, TimeProvider clock) : IHealthCheck
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private DateTimeOffset _lastAnswer;
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await database.CheckAsync(cancellationToken);
+            var pending = await migrator.PendingAsync(cancellationToken);
+            _lastAnswer = clock.GetUtcNow();
+            return pending.Count == 0
+                ? HealthCheckResult.Healthy()
+                : HealthCheckResult.Unhealthy($"The schema lacks {string.Join(", ", pending)}. Run the verb migrate.");
+        }
+        catch (OperationalException)
+        {
+            return clock.GetUtcNow() - _lastAnswer < Patience
+                ? HealthCheckResult.Degraded("does not answer")
+                : HealthCheckResult.Unhealthy("The database does not answer; the log has the reason.");
+        }
+    }
+}
+
+public sealed record ShutdownSettings
+{
+    /// <summary>Between SIGTERM and the end of listening: as long as balancers need to send their requests elsewhere.</summary>
+    [Range(0, 20)]
+    public int DrainSeconds { get; init; } = 5;
+}
+
+/// <summary>
+/// On SIGTERM: not ready at once, but serving for a while, and asking keep-alive clients to go elsewhere, because proxies
+/// send requests over the connections that they hold.
+/// </summary>
+internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownSettings settings, TimeProvider clock, ILogger<Drain> logger)
+    : IHostedLifecycleService, IHealthCheck
+{
+    private bool IsDraining => lifetime.ApplicationStopping.IsCancellationRequested;
+
+    public Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        Draining(settings.DrainSeconds);
+        return Task.Delay(TimeSpan.FromSeconds(settings.DrainSeconds), clock, cancellationToken);
+    }
+
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(IsDraining ? HealthCheckResult.Unhealthy("The instance is shutting down.") : HealthCheckResult.Healthy());
+
+    public Task CloseConnectionsAsync(HttpContext http, RequestDelegate next)
+    {
+        if (IsDraining && !HttpProtocol.IsHttp2(http.Request.Protocol))
+        {
+            http.Response.Headers.Connection = "close";
+        }
+        return next(http);
+    }
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    [LoggerMessage(5, LogLevel.Information, "Draining for {Seconds} s")]
+    private partial void Draining(int seconds);
+}

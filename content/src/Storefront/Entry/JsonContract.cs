@@ -1,0 +1,77 @@
+using System.Collections;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>Bodies are taken by the letter: nothing unknown, nothing twice, nothing missing, nothing of another type.</summary>
+internal static class JsonContract
+{
+    public static void AddJsonContract(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddValidation();
+        builder.Services.ConfigureHttpJsonOptions(json =>
+        {
+            var options = json.SerializerOptions;
+            options.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+            options.AllowDuplicateProperties = false;
+            options.RespectNullableAnnotations = true;
+            options.RespectRequiredConstructorParameters = true;
+            options.NumberHandling = JsonNumberHandling.Strict;
+            options.PropertyNameCaseInsensitive = false;
+            options.MaxDepth = 16;
+            options.TypeInfoResolver = options.TypeInfoResolver!.WithAddedModifier(RefuseNullItems);
+            options.Converters.Add(new CleanStringConverter());
+            options.Converters.Add(new JsonStringEnumConverter(JsonNamingPolicy.CamelCase, allowIntegerValues: false));
+        });
+    }
+
+    /// <summary>The serializer respects that a member is not nullable, but not that the items of a list are not.</summary>
+    private static void RefuseNullItems(JsonTypeInfo type)
+    {
+        if (type.Kind == JsonTypeInfoKind.Enumerable)
+        {
+            type.OnDeserialized = list =>
+            {
+                if (((IEnumerable)list).Cast<object?>().Contains(null))
+                {
+                    throw new JsonException("A null value stands in a list.");
+                }
+            };
+        }
+    }
+}
+
+/// <summary>Where in the input, as a JSON path or the name of a parameter, and what is wrong there, without the names of our types.</summary>
+internal static partial class InputErrors
+{
+    public static Dictionary<string, string[]> Of(BadHttpRequestException exception) => exception.InnerException is JsonException json
+        ? new() { [json.Path ?? "$"] = [Explain(json.Message)] }
+        : Parameter().Match(exception.Message) is { Success: true } parameter && parameter.Groups[1].Value != "body"
+            ? new() { [Name(parameter.Groups[1].Value, exception.Message)] = ["This is missing or of the wrong type."] }
+            : new() { ["$"] = ["A JSON body is required."] };
+
+    /// <summary>The validation names members as C# does: Items[0].Sku is $.items[0].sku to the caller.</summary>
+    public static IDictionary<string, string[]> AsJsonPaths(IDictionary<string, string[]> errors) => errors.ToDictionary(
+        error => char.IsUpper(error.Key, 0) ? "$." + string.Join('.', error.Key.Split('.').Select(JsonNamingPolicy.CamelCase.ConvertName)) : error.Key,
+        error => error.Value);
+
+    private static string Name(string parameter, string message) =>
+        message.EndsWith("from header.", StringComparison.Ordinal) ? JsonNamingPolicy.KebabCaseLower.ConvertName(parameter) : parameter;
+
+    private static string Explain(string message) => message switch
+    {
+        _ when message.Contains("missing required properties", StringComparison.Ordinal) => $"Missing: {message[(message.LastIndexOf(": ", StringComparison.Ordinal) + 2)..]}",
+        _ when message.Contains("could not be mapped", StringComparison.Ordinal) => "This member is unknown.",
+        _ when message.Contains("uplicate propert", StringComparison.Ordinal) => "This member appears twice.",
+        _ when message.Contains("setting null", StringComparison.Ordinal) || message.Contains("null value", StringComparison.Ordinal) => "This must not be null.",
+        _ when message.Contains("could not be converted", StringComparison.Ordinal) => "This has the wrong type.",
+        _ => "This is not valid JSON for this place.",
+    };
+
+    [GeneratedRegex("parameter \"(?:\\S+ )?(\\w+)\"")]
+    private static partial Regex Parameter();
+}

@@ -1,0 +1,91 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Net;
+using System.Threading.RateLimiting;
+using Microsoft.AspNetCore.Http.Timeouts;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+public sealed record LimitSettings
+{
+    /// <summary>Of a request body.</summary>
+    [Range(1024, 100 * 1024 * 1024)]
+    public long BodyBytes { get; init; } = 64 * 1024;
+
+    /// <summary>Then the work on a request is cancelled and the caller gets a 504.</summary>
+    [Range(0.1, 600)]
+    public double RequestSeconds { get; init; } = 30;
+
+    /// <summary>Worked on at a time by this process; as many wait, the rest gets a 503.</summary>
+    [Range(1, 10_000)]
+    public int ConcurrentRequests { get; init; } = 200;
+
+    /// <summary>Of one user, or of one address where there is no token; the rest gets a 429.</summary>
+    [Range(1, 1_000_000)]
+    public int RequestsPerSecond { get; init; } = 100;
+
+    /// <summary>How many may come at once.</summary>
+    [Range(1, 1_000_000)]
+    public int Burst { get; init; } = 200;
+}
+
+/// <summary>Every request has a size, a time, and a share.</summary>
+internal static class Limits
+{
+    public static void AddLimits(this WebApplicationBuilder builder)
+    {
+        var settings = builder.Configuration.Read<LimitSettings>("Limits");
+        builder.Services.Configure<KestrelServerOptions>(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = settings.BodyBytes;
+            kestrel.Limits.MaxConcurrentConnections = 2000;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
+        });
+        builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy =
+            new RequestTimeoutPolicy { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds), TimeoutStatusCode = StatusCodes.Status504GatewayTimeout });
+        builder.Services.AddRateLimiter(limiter =>
+        {
+            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), PerCaller(settings));
+            limiter.OnRejected = (rejected, _) =>
+            {
+                // Only the limiter of a caller knows when to come back; the one of all callers means that the service is full.
+                var perCaller = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait);
+                rejected.HttpContext.Response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+                return new ValueTask(perCaller
+                    ? rejected.HttpContext.WriteProblemAsync(StatusCodes.Status429TooManyRequests, "Too many requests of one caller.")
+                    : rejected.HttpContext.WriteProblemAsync(StatusCodes.Status503ServiceUnavailable, "The service is full."));
+            };
+        });
+    }
+
+    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) =>
+        PartitionedRateLimiter.Create<HttpContext, bool>(http => http.IsProbe()
+            ? RateLimitPartition.GetNoLimiter(true)
+            : RateLimitPartition.GetConcurrencyLimiter(false, _ => new ConcurrencyLimiterOptions { PermitLimit = settings.ConcurrentRequests, QueueLimit = settings.ConcurrentRequests }));
+
+    private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) =>
+        PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe()
+            ? RateLimitPartition.GetNoLimiter("")
+            : RateLimitPartition.GetTokenBucketLimiter(Caller(http), _ => new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = settings.Burst,
+                TokensPerPeriod = settings.RequestsPerSecond,
+                ReplenishmentPeriod = TimeSpan.FromSeconds(1),
+            }));
+
+    /// <summary>An IPv6 caller owns a /64 (RFC 6177): the single address would be a new caller each time.</summary>
+    private static string Caller(HttpContext http)
+    {
+        if (http.User.FindFirst("sub")?.Value is { } user)
+        {
+            return "user " + user;
+        }
+        var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
+        return address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
+            ? new IPNetwork(new IPAddress([.. address.GetAddressBytes()[..8], .. new byte[8]]), 64).ToString()
+            : address.MapToIPv4().ToString();
+    }
+}

@@ -1,0 +1,107 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.Reflection;
+using System.Text;
+using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging.Console;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>One JSON object a line on stdout, for whatever happens: also the first line and the crash.</summary>
+internal static partial class Logs
+{
+    public static void AddLogs(this WebApplicationBuilder builder) => builder.Logging.ClearProviders().AddJsonLines();
+
+    /// <summary>The last line of a process that could not go on. What an operator can mend needs no stack.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Crash(Exception exception)
+    {
+        using var factory = LoggerFactory.Create(logging => logging.AddJsonLines());
+        var mendable = exception is OperationalException or IOException;
+        Crashed(
+            factory.CreateLogger("Storefront"),
+            mendable ? null : exception,
+            mendable ? exception.Message : $"The process ends on a fault of its own: {exception.GetType().Name}");
+        return 1;
+    }
+
+    private static ILoggingBuilder AddJsonLines(this ILoggingBuilder logging) =>
+        logging.AddConsole(console => console.FormatterName = JsonLineFormatter.FormatterName)
+            .AddConsoleFormatter<JsonLineFormatter, ConsoleFormatterOptions>();
+
+    [LoggerMessage(1, LogLevel.Critical, "{Reason}", EventName = "Crash")]
+    private static partial void Crashed(ILogger logger, Exception? exception, string reason);
+}
+
+/// <summary>Every text is escaped, so that no input can end a line or begin another.</summary>
+internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
+{
+    public const string FormatterName = "json-line";
+
+    /// <summary>Names that a field of a message must not take.</summary>
+    private static readonly HashSet<string> Reserved =
+        ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}"];
+
+    private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
+    private static readonly string Version = Service.Version!.ToString(3);
+
+    public override void Write<TState>(in LogEntry<TState> entry, IExternalScopeProvider? scopes, TextWriter textWriter)
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteString("timestamp", DateTime.UtcNow);
+            json.WriteString("level", entry.LogLevel.ToString());
+            json.WriteString("category", entry.Category);
+            json.WriteNumber("eventId", entry.EventId.Id);
+            json.WriteString("event", entry.EventId.Name);
+            json.WriteString("message", entry.Formatter(entry.State, null));
+            if (Activity.Current is { } activity)
+            {
+                json.WriteString("traceId", activity.TraceId.ToHexString());
+                json.WriteString("spanId", activity.SpanId.ToHexString());
+            }
+            json.WriteString("service", Service.Name);
+            json.WriteString("version", Version);
+            json.WriteString("instance", Environment.MachineName);
+            if (entry.Exception is { } exception)
+            {
+                json.WriteString("exception", exception.ToString());
+            }
+            var written = new HashSet<string>(Reserved);
+            WriteFields(json, entry.State, written);
+            scopes?.ForEachScope((scope, writer) => WriteFields(writer, scope, written), json);
+            json.WriteEndObject();
+        }
+        textWriter.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
+    }
+
+    private static void WriteFields(Utf8JsonWriter json, object? state, HashSet<string> written)
+    {
+        if (state is not IEnumerable<KeyValuePair<string, object?>> fields)
+        {
+            return;
+        }
+        foreach (var (name, value) in fields)
+        {
+            var key = JsonNamingPolicy.CamelCase.ConvertName(name);
+            if (!written.Add(key))
+            {
+                continue; // one name, one value: a duplicate key is not JSON to everyone
+            }
+            json.WritePropertyName(key);
+            switch (value)
+            {
+                case null: json.WriteNullValue(); break;
+                case bool truth: json.WriteBooleanValue(truth); break;
+                case int number: json.WriteNumberValue(number); break;
+                case long number: json.WriteNumberValue(number); break;
+                case double number when double.IsFinite(number): json.WriteNumberValue(number); break;
+                default: json.WriteStringValue(value.ToString()); break;
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using Microsoft.AspNetCore.HostFiltering;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Storefront.Controllers;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>What a request meets between the network and its handler, in this order.</summary>
+internal static class Pipeline
+{
+    public static void AddEntry(this WebApplicationBuilder builder)
+    {
+        // The framework's own filters for Host and X-Forwarded-* run before everything: the first answers without a problem, the
+        // second, switched on by one variable, believes everybody. Both are in the pipeline below, by our settings.
+        builder.Services.RemoveAll<IStartupFilter>();
+        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.IncludeFailureMessage = false); // ours is a problem
+        builder.AddTls();
+        builder.AddLimits();
+        builder.AddErrors();
+        builder.AddJsonContract();
+        builder.AddTokenAuthentication();
+        builder.AddHealth();
+        builder.AddTelemetry();
+        builder.AddDocs();
+        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
+            .WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
+        builder.Services.AddHostedService<JobWorker>();
+    }
+
+    public static void UseEntry(this WebApplication app)
+    {
+        UseTrustedProxies(app);
+        app.UseAccessLog();
+        app.UseSecurityHeaders();
+        app.Use(app.Services.GetRequiredService<Drain>().CloseConnectionsAsync);
+        app.UseExceptionHandler();
+        app.UseStatusCodePages();
+        app.UseHostFiltering();
+        app.UseRouting();
+        app.UseRequestTimeouts();
+        app.UseCors();
+        app.UseAuthentication();
+        app.UseRateLimiter();
+        app.Use(RefuseWhatIsNotThere);
+        app.UseAuthorization();
+        app.UseInputGuard();
+
+        app.MapHealth();
+        app.MapMetrics();
+        app.MapDocs();
+        app.MapApi()
+            .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(406).ProducesProblem(413).ProducesProblem(415)
+            .ProducesProblem(429).ProducesProblem(500).ProducesProblem(503).ProducesProblem(504);
+    }
+
+    /// <summary>A path or a verb that does not exist is 404 or 405 to everybody, not 401: nothing is there to protect.</summary>
+    private static Task RefuseWhatIsNotThere(HttpContext http, RequestDelegate next)
+    {
+        switch (http.GetEndpoint())
+        {
+            case null:
+                http.Response.StatusCode = StatusCodes.Status404NotFound;
+                return Task.CompletedTask;
+            case RouteEndpoint:
+                return next(http);
+            case var refusal: // of the router: 405 with Allow, 415
+                return refusal.RequestDelegate!(http);
+        }
+    }
+
+    /// <summary>Forwarded addresses count from these networks alone; with none set the fields are ignored.</summary>
+    private static void UseTrustedProxies(WebApplication app)
+    {
+        var options = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto };
+        options.KnownProxies.Clear();
+        options.KnownIPNetworks.Clear();
+        foreach (var network in List(app.Configuration, "Proxy:TrustedNetworks"))
+        {
+            options.KnownIPNetworks.Add(System.Net.IPNetwork.TryParse(network, out var parsed)
+                ? parsed
+                : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"));
+        }
+        if (options.KnownIPNetworks.Count > 0)
+        {
+            app.UseForwardedHeaders(options);
+        }
+    }
+
+    private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];
+}

@@ -1,0 +1,63 @@
+using Storefront.Repositories;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>What must be right before the service listens. A message names the key, never the value.</summary>
+internal static partial class StartupChecks
+{
+    /// <summary>Secrets from files beside those from the environment: /run/secrets/Payments__BaseUrl is the setting Payments:BaseUrl.</summary>
+    public static void AddSecrets(this WebApplicationBuilder builder) => builder.Configuration.AddKeyPerFile("/run/secrets", optional: true);
+
+    /// <exception cref="OperationalException">A setting is missing or out of the question.</exception>
+    public static async Task CheckAsync(this WebApplication app)
+    {
+        app.CheckTls();
+        app.CheckAuthentication();
+        if (!app.Environment.IsDevelopment())
+        {
+            CheckProduction(app.Configuration);
+        }
+
+        var migrator = app.Services.GetRequiredService<Migrator>();
+        if (app.Environment.IsDevelopment())
+        {
+            await migrator.MigrateAsync(CancellationToken.None);
+        }
+        else
+        {
+            await migrator.PendingAsync(CancellationToken.None); // a file that is no database is found now, not by the first request
+        }
+
+        var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
+        Starting(app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"), app.Environment.EnvironmentName, engines);
+    }
+
+    /// <summary>Set, and not a placeholder somebody forgot.</summary>
+    public static bool IsGiven(this IConfiguration configuration, string key) =>
+        configuration[key] is { Length: > 0 } value && !Placeholders.Any(placeholder => value.Contains(placeholder, StringComparison.OrdinalIgnoreCase));
+
+    public static bool IsHttps(this IConfiguration configuration, string key) =>
+        configuration.IsGiven(key) && Uri.TryCreate(configuration[key], UriKind.Absolute, out var uri) && uri.Scheme == Uri.UriSchemeHttps;
+
+    private static readonly string[] Placeholders = ["changeme", "change-me", "change_me", "placeholder", "your-", "your_", "<", "todo", "xxx", "example."];
+
+    private static void CheckProduction(IConfiguration configuration)
+    {
+        if (!configuration.IsGiven("ConnectionStrings:Database"))
+        {
+            throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Data Source=file' for SQLite");
+        }
+        if (!configuration.IsHttps("Payments:BaseUrl"))
+        {
+            throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider");
+        }
+        if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';').Contains("*"))
+        {
+            throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';'");
+        }
+    }
+
+    [LoggerMessage(4, LogLevel.Information, "Starting in {Environment}; {Engines}")]
+    private static partial void Starting(ILogger logger, string environment, string engines);
+}

@@ -1,0 +1,36 @@
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+using Storefront.Services;
+
+namespace Storefront.Entry;
+
+/// <summary>Metrics at /metrics for Prometheus; traces, metrics and logs by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT is set.</summary>
+internal static class Telemetry
+{
+    /// <summary>Chosen, not all: the framework has a dozen meters, each of which costs on every request.</summary>
+    private static readonly string[] Meters =
+    [
+        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting",
+        "System.Net.Http", "System.Runtime", "Polly", JobMetrics.Meter,
+    ];
+
+    public static void AddTelemetry(this WebApplicationBuilder builder)
+    {
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource => resource.AddService("storefront"))
+            .WithMetrics(metrics => metrics.AddMeter(Meters).AddPrometheusExporter())
+            .WithTracing(traces => traces
+                .AddSource(JobRunner.Traces.Name)
+                .AddAspNetCoreInstrumentation(http => http.Filter = context => !context.IsProbe())
+                .AddHttpClientInstrumentation());
+        if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
+        {
+            telemetry.WithLogging().UseOtlpExporter();
+        }
+    }
+
+    public static void MapMetrics(this WebApplication app) =>
+        app.MapPrometheusScrapingEndpoint("/metrics").AllowAnonymous().DisableHttpMetrics();
+}

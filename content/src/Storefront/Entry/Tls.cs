@@ -1,0 +1,74 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Storefront.Utilities;
+
+namespace Storefront.Entry;
+
+/// <summary>HTTPS and nothing else: a service that also listens in plain text sends the first request, token included, in plain text.</summary>
+internal static partial class Tls
+{
+    private const string CertificateKey = "Kestrel:Certificates:Default:Path";
+
+    public static void AddTls(this WebApplicationBuilder builder)
+    {
+        if (string.IsNullOrEmpty(builder.Configuration[WebHostDefaults.ServerUrlsKey]))
+        {
+            builder.WebHost.UseUrls("https://localhost:7443");
+        }
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.ConfigureHttpsDefaults(https =>
+            {
+                https.SslProtocols = System.Security.Authentication.SslProtocols.Tls12 | System.Security.Authentication.SslProtocols.Tls13;
+                if (builder.Environment.IsDevelopment() && string.IsNullOrEmpty(builder.Configuration[CertificateKey]))
+                {
+                    https.ServerCertificate = DevelopmentCertificate(kestrel.ApplicationServices.GetRequiredService<ILoggerFactory>());
+                }
+            });
+        });
+    }
+
+    /// <exception cref="OperationalException">An address in plain text, or no certificate outside Development.</exception>
+    public static void CheckTls(this WebApplication app)
+    {
+        foreach (var url in app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            if (!url.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
+            {
+                throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
+            }
+        }
+        if (app.Configuration[CertificateKey] is { Length: > 0 } file ? !File.Exists(file) : !app.Environment.IsDevelopment())
+        {
+            throw Settings.Refused(CertificateKey, "must name the PEM file of the server's certificate (and Kestrel__Certificates__Default__KeyPath that of its key)");
+        }
+    }
+
+    /// <summary>The one that `dotnet dev-certs https --trust` made, else one for this run: curl needs --insecure for that.</summary>
+    private static X509Certificate2 DevelopmentCertificate(ILoggerFactory loggers)
+    {
+        const string DevCertsOid = "1.3.6.1.4.1.311.84.1.1";
+        using var store = new X509Store(StoreName.My, StoreLocation.CurrentUser, OpenFlags.ReadOnly);
+        var trusted = store.Certificates.FirstOrDefault(each =>
+            each.HasPrivateKey && each.NotAfter > DateTime.Now && each.Extensions.Any(extension => extension.Oid?.Value == DevCertsOid));
+        if (trusted is not null)
+        {
+            return trusted;
+        }
+        OwnCertificate(loggers.CreateLogger("Storefront"));
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddDnsName("localhost");
+        names.AddIpAddress(IPAddress.Loopback);
+        names.AddIpAddress(IPAddress.IPv6Loopback);
+        request.CertificateExtensions.Add(names.Build());
+        using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(7));
+        return X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null); // Windows serves no ephemeral key
+    }
+
+    [LoggerMessage(3, LogLevel.Warning, "There is no development certificate: this run makes its own, which no client trusts. A lasting one: dotnet dev-certs https --trust")]
+    private static partial void OwnCertificate(ILogger logger);
+}

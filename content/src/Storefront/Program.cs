@@ -1,0 +1,29 @@
+using Storefront.Entry;
+using Storefront.Repositories;
+using Storefront.Services;
+
+try
+{
+    var builder = WebApplication.CreateBuilder(args);
+
+    builder.AddLogs(); // first: whatever fails below is one line in the log
+    builder.AddSecrets();
+    builder.AddRepositories(); // data: database, cache, other services
+    builder.AddServices(); // rules and jobs
+    builder.AddEntry(); // the network: TLS, limits, errors, tokens, health, telemetry, docs
+
+    await using var app = builder.Build();
+    if (await Verbs.RunAsync(app, args) is { } exitCode)
+    {
+        return exitCode;
+    }
+
+    await app.CheckAsync();
+    app.UseEntry();
+    await app.RunAsync();
+    return Environment.ExitCode; // a crashed worker sets it
+}
+catch (Exception exception) when (exception is not HostAbortedException) // how tools end a host that they only look at
+{
+    return Logs.Crash(exception);
+}

@@ -1,0 +1,160 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+
+namespace Storefront.Repositories;
+
+/// <summary>A job as a worker gets it. <paramref name="Attempt"/> counts this one too.</summary>
+/// <param name="Trace">W3C traceparent of the request that made the job.</param>
+/// <param name="LeaseToken">Proof that this worker, and no later one, holds the job.</param>
+public sealed record Job(string Id, string Type, byte[] Body, string? Trace, long Attempt, string? LeaseToken);
+
+public sealed record DeadJob(string Id, string Type, long Attempt, long CreatedAt, string? LastError);
+
+public sealed record OutboxSize(long Ready, long Dead, long OldestMilliseconds);
+
+/// <summary>
+/// Jobs: written with what they are about, taken under a lease that ends by itself, done at least once, with an effect in
+/// this database exactly once (the inbox). No order is promised between two jobs.
+/// </summary>
+public interface IOutbox
+{
+    Task AddAsync(Session session, string id, string type, byte[] body, TimeSpan delay = default);
+
+    /// <summary>Takes due jobs and counts the attempt, so that one which kills the process is counted too.</summary>
+    Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation);
+
+    /// <summary>Marks the job as done, in the transaction of its effect, and ends it.</summary>
+    /// <returns>False if it was done before: then the effect must not happen again.</returns>
+    Task<bool> CompleteAsync(Session session, Job job);
+
+    /// <summary>Puts the job back for another attempt, or among the dead ones where no delay is given.</summary>
+    Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation);
+
+    Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation);
+
+    /// <summary>Gives dead jobs all their attempts again: one by its id, or all.</summary>
+    /// <returns>How many; two operators at once never replay the same one twice.</returns>
+    Task<int> ReplayAsync(string? id, CancellationToken cancellation);
+
+    Task<OutboxSize> MeasureAsync(CancellationToken cancellation);
+
+    /// <summary>Forgets what was done longer ago than any redelivery can take: at most 1,000 rows a call.</summary>
+    Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation);
+
+    /// <summary>Ends when a job was added here, or after the time given.</summary>
+    Task WaitAsync(TimeSpan time, CancellationToken cancellation);
+}
+
+internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
+{
+    private const int ErrorLength = 2000;
+
+    private readonly Channel<bool> _added = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    public async Task AddAsync(Session session, string id, string type, byte[] body, TimeSpan delay = default)
+    {
+        await session.ExecuteAsync(
+            """
+            INSERT INTO outbox (id, type, body, trace, available_at, created_at)
+            VALUES (@id, @type, @body, @trace, clock_ms() + @delay, clock_ms())
+            """,
+            new { id, type, body, trace = Activity.Current?.Id, delay = (long)delay.TotalMilliseconds });
+        session.OnCommitted(() => _added.Writer.TryWrite(true));
+    }
+
+    public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation) =>
+        database.WriteAsync(
+            session => session.QueryAsync<Job>(
+                """
+                WITH due AS MATERIALIZED (
+                  SELECT id FROM outbox WHERE state = 0 AND available_at <= clock_ms() AND lease_until <= clock_ms()
+                  ORDER BY available_at LIMIT @limit FOR UPDATE SKIP LOCKED)
+                UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + 1
+                WHERE id IN (SELECT id FROM due)
+                RETURNING id, type, body, trace, attempt, lease_token
+                """,
+                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
+            cancellation);
+
+    public async Task<bool> CompleteAsync(Session session, Job job)
+    {
+        var first = await session.ExecuteAsync(
+            "INSERT INTO inbox (message_id, processed_at) VALUES (@Id, clock_ms()) ON CONFLICT DO NOTHING",
+            new { job.Id });
+        await session.ExecuteAsync("DELETE FROM outbox WHERE id = @Id AND lease_token = @LeaseToken", new { job.Id, job.LeaseToken });
+        return first == 1;
+    }
+
+    // An upsert: where a broker carries the job there is no row any more, and a stale attempt must not overwrite a later one.
+    public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
+        database.WriteAsync(
+            session => session.ExecuteAsync(
+                """
+                INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
+                VALUES (@Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error)
+                ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
+                  last_error = excluded.last_error, lease_until = 0, lease_token = NULL
+                WHERE excluded.attempt > outbox.attempt OR outbox.lease_token = @LeaseToken
+                """,
+                new
+                {
+                    job.Id,
+                    job.Type,
+                    job.Body,
+                    job.Trace,
+                    job.Attempt,
+                    job.LeaseToken,
+                    state = delay is null ? 1 : 0,
+                    delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
+                    error = Storable(reason),
+                }),
+            cancellation);
+
+    public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>
+        database.ReadAsync(
+            session => session.QueryAsync<DeadJob>(
+                "SELECT id, type, attempt, created_at, last_error FROM outbox WHERE state = 1 ORDER BY id LIMIT @limit",
+                new { limit }),
+            cancellation);
+
+    public Task<int> ReplayAsync(string? id, CancellationToken cancellation) =>
+        database.WriteAsync(
+            session => session.ExecuteAsync(
+                "UPDATE outbox SET state = 0, attempt = 0, available_at = clock_ms() WHERE state = 1 AND (id = @id OR @id = '')",
+                new { id = id ?? "" }),
+            cancellation);
+
+    public async Task<OutboxSize> MeasureAsync(CancellationToken cancellation) =>
+        await database.ReadAsync(
+            session => session.QueryFirstAsync<OutboxSize>(
+                """
+                SELECT (SELECT count(*) FROM outbox WHERE state = 0) AS ready,
+                       (SELECT count(*) FROM outbox WHERE state = 1) AS dead,
+                       (SELECT clock_ms() - coalesce(min(available_at), clock_ms()) FROM outbox WHERE state = 0) AS oldest_milliseconds
+                """),
+            cancellation) ?? new OutboxSize(0, 0, 0);
+
+    public Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation) =>
+        database.WriteAsync(
+            session => session.ExecuteAsync(
+                "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox WHERE processed_at < clock_ms() - @age LIMIT 1000)",
+                new { age = (long)age.TotalMilliseconds }),
+            cancellation);
+
+    public async Task WaitAsync(TimeSpan time, CancellationToken cancellation)
+    {
+        using var timeout = new CancellationTokenSource(time, clock);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellation);
+        try
+        {
+            await _added.Reader.ReadAsync(either.Token);
+        }
+        catch (OperationCanceledException) when (timeout.IsCancellationRequested)
+        {
+        }
+    }
+
+    /// <summary>PostgreSQL refuses U+0000: then the failure could not be recorded, and the job would come again for ever.</summary>
+    private static string Storable(string reason) =>
+        (reason.Length > ErrorLength ? reason[..ErrorLength] : reason).Replace("\0", "", StringComparison.Ordinal);
+}

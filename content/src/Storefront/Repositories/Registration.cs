@@ -1,0 +1,69 @@
+using Dapper;
+using Microsoft.Extensions.Caching.Hybrid;
+using Storefront.Utilities;
+
+namespace Storefront.Repositories;
+
+/// <summary>What a part runs on, for the line that the log begins with.</summary>
+public sealed record Engine(string Part, string Name);
+
+public static class Registration
+{
+    /// <summary>Each engine is one line here and its own files.</summary>
+    public static void AddRepositories(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton<Migrator>();
+        services.AddSingleton<IOutbox, Outbox>();
+        services.Scan(scan => scan.FromAssemblyOf<Database>()
+            .AddClasses(classes => classes.InNamespaceOf<Database>().Where(type => type.Name.EndsWith("Repository", StringComparison.Ordinal)), publicOnly: false)
+            .AsMatchingInterface()
+            .WithSingletonLifetime());
+
+        builder.AddDatabase();
+        builder.AddCache();
+        builder.AddPayments();
+    }
+
+    private static void AddDatabase(this WebApplicationBuilder builder)
+    {
+        DefaultTypeMap.MatchNamesWithUnderscores = true;
+        builder.Services.AddSingleton<Database>(_ =>
+        {
+            var connection = builder.Configuration.GetConnectionString("Database");
+            return string.IsNullOrEmpty(connection) && builder.Environment.IsDevelopment()
+                ? new SqliteDatabase("Data Source=data/storefront.db", builder.Environment.ContentRootPath)
+                : connection?.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase) is true
+                    ? new SqliteDatabase(connection, builder.Environment.ContentRootPath)
+                    : throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Data Source=file' for SQLite");
+        });
+        builder.Services.AddSingleton(provider => new Engine("database", provider.GetRequiredService<Database>().Description));
+    }
+
+    private static void AddCache(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddHybridCache(cache =>
+        {
+            cache.MaximumPayloadBytes = 256 * 1024;
+            cache.DefaultEntryOptions = new HybridCacheEntryOptions { Expiration = TimeSpan.FromMinutes(5), LocalCacheExpiration = TimeSpan.FromSeconds(15) };
+        });
+        builder.Services.Decorate<IProductRepository, CachedProductRepository>();
+        builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
+    }
+
+    private static void AddPayments(this WebApplicationBuilder builder)
+    {
+        var settings = builder.Configuration.Read<PaymentSettings>("Payments");
+        if (settings.BaseUrl.Length == 0 && builder.Environment.IsDevelopment())
+        {
+            builder.Services.AddSingleton<IPaymentGateway, SandboxPaymentGateway>();
+            builder.Services.AddSingleton(new Engine("payments", "sandbox: no money moves, set Payments__BaseUrl for a provider"));
+        }
+        else
+        {
+            HttpPaymentGateway.Add(builder.Services, settings);
+            builder.Services.AddSingleton(new Engine("payments", "provider at Payments__BaseUrl"));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using Storefront.Repositories;
+using Storefront.Utilities;
+
+namespace Storefront.Services;
+
+public static class Registration
+{
+    /// <summary>Services by the end of their name, job handlers by their interface: a new one needs no line here.</summary>
+    public static void AddServices(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddSingleton(builder.Configuration.Read<OrderSettings>("Orders"));
+        services.AddSingleton(builder.Configuration.Read<JobSettings>("Jobs"));
+        services.AddSingleton<JobScheduler>();
+        services.AddSingleton<JobRunner>();
+        services.AddSingleton<JobMetrics>();
+        services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
+        services.Scan(scan => scan.FromAssemblyOf<OrderService>()
+            .AddClasses(classes => classes.InNamespaceOf<OrderService>().Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal)))
+            .AsSelf()
+            .WithSingletonLifetime()
+            .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false)
+            .As<IJobHandler>()
+            .WithSingletonLifetime());
+    }
+}

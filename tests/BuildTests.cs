@@ -1,0 +1,38 @@
+using System.Xml.Linq;
+
+namespace TemplateTests;
+
+/// <summary>What the owner of a fresh service does first: build it, format it, run its tests.</summary>
+public class BuildTests(TemplatePackage package)
+{
+    [Fact]
+    public async Task Builds_without_a_warning() =>
+        (await Command.RunAsync(await NewAsync(), "dotnet build --configuration Release -warnaserror")).MustSucceed();
+
+    [Fact]
+    public async Task Is_formatted() =>
+        (await Command.RunAsync(await NewAsync(), "dotnet format --verify-no-changes")).MustSucceed();
+
+    [Fact]
+    public async Task Passes_its_own_tests()
+    {
+        // .ci/run counts the tests of the service together with these.
+        var results = Environment.GetEnvironmentVariable("TEMPLATE_TESTS_RESULTS") ?? package.NewFolder();
+
+        var test = await Command.RunAsync(Path.GetDirectoryName(await NewAsync())!, Commands.Test, "--logger", "trx;LogFilePrefix=service", "--results-directory", results);
+
+        test.MustSucceed();
+        var passed = Directory.GetFiles(results, "service*.trx")
+            .SelectMany(file => XDocument.Load(file).Descendants())
+            .Where(element => element.Name.LocalName == "UnitTest")
+            .GroupBy(element => Path.GetFileName((string?)element.Attribute("storage")), StringComparer.OrdinalIgnoreCase);
+        passed.Select(group => group.Key).Should().BeEquivalentTo("unit.dll", "integration.dll", "endtoend.dll");
+    }
+
+    private async Task<string> NewAsync()
+    {
+        var directory = package.NewFolder();
+        (await package.NewAsync(directory, "-n", "Shop")).MustSucceed();
+        return Path.Combine(directory, "Shop");
+    }
+}

@@ -1,0 +1,18 @@
+namespace TemplateTests;
+
+/// <summary>The commands README.md shows, as the tests run them. ReadmeTests holds README.md and build.ps1 to this list.</summary>
+internal static class Commands
+{
+    public const string Install = "dotnet new install .";
+    public const string New = "dotnet new prodapi -n Shop";
+    public const string Run = "dotnet run --project Shop/src/Shop";
+    public const string Test = "dotnet test Shop";
+
+    public const string RunContent = "dotnet run --project content/src/Storefront";
+    public const string Pack = "dotnet pack template --output artifacts";
+    // These two run the tests that would have to run them.
+    public const string TestTemplate = "dotnet test tests";
+    public const string TestAll = "dotnet test tests --environment TEMPLATE_TESTS=full";
+
+    public static readonly string[] All = [Install, New, Run, Test, RunContent, Pack, TestTemplate, TestAll];
+}

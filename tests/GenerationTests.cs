@@ -1,0 +1,98 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace TemplateTests;
+
+public partial class GenerationTests(TemplatePackage package)
+{
+    [Fact]
+    public async Task Writes_the_files_of_content_under_the_name_of_the_service()
+    {
+        var shop = await package.NewShopAsync();
+
+        var content = (await Repository.FilesAsync())
+            .Where(file => file.StartsWith("content/", StringComparison.Ordinal))
+            .Select(file => file["content/".Length..].Replace("Storefront", "Shop").Replace("storefront", "shop"));
+        Tree.Names(shop).Should().BeEquivalentTo(content);
+    }
+
+    [Fact]
+    public async Task Leaves_no_trace_of_the_template_or_of_the_machine()
+    {
+        var shop = await package.NewShopAsync("--port", "5111");
+
+        string[] traces = ["storefront", "7443", "RECORD_", Repository.Root, Path.GetTempPath(), "TemplateTests"];
+        traces.SelectMany(trace => Tree.Find(shop, trace)).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Puts_the_port_wherever_content_has_its_own()
+    {
+        var content = Path.Combine(package.Checkout, "content");
+        // As a part of another number, 7443 would be replaced there, too.
+        Tree.Find(content, "7443").Should().NotBeEmpty().And.OnlyContain(line => LoneNumber().IsMatch(line));
+
+        var shop = await package.NewShopAsync("--port", "5111");
+
+        Tree.Find(shop, "5111").Should().HaveSameCount(Tree.Find(content, "7443"));
+    }
+
+    [Fact]
+    public async Task Restores_unless_told_not_to()
+    {
+        var directory = package.NewFolder();
+
+        (await package.NewAsync(directory, "-n", "Restored")).MustSucceed().Output.Should().Contain("Restore succeeded.");
+        (await package.NewAsync(directory, "-n", "Bare", "--no-restore")).MustSucceed().Output.Should().NotContain("estore");
+
+        File.Exists(Path.Combine(directory, "Restored/src/Restored/obj/project.assets.json")).Should().BeTrue();
+        Directory.Exists(Path.Combine(directory, "Bare/src/Bare/obj")).Should().BeFalse();
+    }
+
+    [Fact]
+    public async Task Stays_small()
+    {
+        var shop = await package.NewShopAsync();
+
+        var files = Tree.Names(shop);
+        var code = files.Where(file => file.StartsWith("src/", StringComparison.Ordinal) && file.EndsWith(".cs", StringComparison.Ordinal));
+        files.Should().HaveCountLessThanOrEqualTo(110);
+        code.Sum(Lines).Should().BeLessThanOrEqualTo(2000);
+        Lines("src/Shop/Program.cs").Should().BeLessThanOrEqualTo(40);
+
+        int Lines(string file) => File.ReadLines(Path.Combine(shop, file)).Count();
+    }
+
+    [Fact]
+    public async Task Writes_the_same_from_a_checkout_as_from_the_package()
+    {
+        var directory = package.NewFolder();
+        var hive = package.NewFolder();
+
+        var install = await Command.RunAsync(package.Checkout, Commands.Install, "--debug:custom-hive", hive);
+        var create = await Command.RunAsync(directory, Commands.New, "--no-restore", "--debug:custom-hive", hive);
+
+        install.MustSucceed().Output.Should().Contain("prodapi", Exactly.Once());
+        create.MustSucceed();
+        Tree.Hashes(Path.Combine(directory, "Shop")).Should().Equal(Tree.Hashes(await package.NewShopAsync()));
+    }
+
+    [Theory]
+    [InlineData("My-Shop.Api", "5111")]
+    [InlineData("a \"quoted\" name", "7443")]
+    public async Task Records_what_is_needed_to_write_the_same_again(string name, string port)
+    {
+        var (first, second) = (package.NewFolder(), package.NewFolder());
+        (await package.NewAsync(first, "-n", name, "--port", port, "--no-restore", "-o", first)).MustSucceed();
+
+        using var record = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(first, ".prodapi.json"), TestContext.Current.CancellationToken));
+        var options = record.RootElement.GetProperty("options").EnumerateObject().SelectMany(option => new[] { $"--{option.Name}", option.Value.ToString() });
+        record.RootElement.GetProperty("name").GetString().Should().Be(name);
+        (await package.NewAsync(second, ["-n", name, "--no-restore", "-o", second, .. options])).MustSucceed();
+
+        Tree.Hashes(second).Should().Equal(Tree.Hashes(first));
+    }
+
+    [GeneratedRegex(@"\b7443\b")]
+    private static partial Regex LoneNumber();
+}

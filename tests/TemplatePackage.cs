@@ -1,0 +1,72 @@
+[assembly: AssemblyFixture(typeof(TemplateTests.TemplatePackage))]
+// Most tests start builds, which take all cores by themselves.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
+namespace TemplateTests;
+
+/// <summary>
+/// The package under test: packed from the tracked files and installed for these tests alone.
+/// Everything lives in a temporary folder, since the template engine would take any template.json below the repository for a template.
+/// </summary>
+public sealed class TemplatePackage : IAsyncLifetime
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("template-tests-").FullName;
+
+    /// <summary>The tracked files, with what building and running content/ in place leaves behind.</summary>
+    public string Checkout => Path.Combine(folder, "checkout");
+
+    public string Nupkg { get; private set; } = "";
+
+    private string Hive => Path.Combine(folder, "hive");
+
+    public async ValueTask InitializeAsync()
+    {
+        foreach (var file in await Repository.FilesAsync())
+        {
+            Tree.Copy(Path.Combine(Repository.Root, file), Path.Combine(Checkout, file));
+        }
+
+        foreach (var leftOver in new[] { "bin/Debug/a.dll", "obj/a.cache", "data/a.db", "packages.lock.json", "TestResults/a.trx", "a.csproj.user" })
+        {
+            var file = Path.Combine(Checkout, "content/src/Storefront", leftOver);
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            await File.WriteAllTextAsync(file, "not for the package");
+        }
+
+        Nupkg = await PackAsync();
+        var install = await Command.RunAsync(folder, $"dotnet new install {Nupkg} --debug:custom-hive {Hive}");
+        // A broken template is reported and left out, and the exit code is 0 all the same.
+        install.MustSucceed().Output.Should().Contain("prodapi", Exactly.Once());
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Directory.Delete(folder, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>An empty folder outside of the repository, for one test.</summary>
+    public string NewFolder() => Directory.CreateDirectory(Path.Combine(folder, Guid.NewGuid().ToString("N"))).FullName;
+
+    /// <summary>Packs the checkout and gives the path of the package.</summary>
+    internal async Task<string> PackAsync()
+    {
+        var output = NewFolder();
+        var pack = await Command.RunAsync(
+            Checkout, new Dictionary<string, string> { ["SOURCE_DATE_EPOCH"] = "1767225600" }, "dotnet pack template --output", output);
+        pack.MustSucceed();
+        return Directory.GetFiles(output).Single();
+    }
+
+    /// <summary>Runs `dotnet new prodapi` with these arguments in this folder.</summary>
+    internal Task<Command> NewAsync(string directory, params string[] arguments) =>
+        Command.RunAsync(directory, "dotnet new prodapi --debug:custom-hive", [Hive, .. arguments]);
+
+    /// <summary>The service `dotnet new prodapi -n Shop --no-restore` writes: as generated, nothing built.</summary>
+    internal async Task<string> NewShopAsync(params string[] arguments)
+    {
+        var directory = NewFolder();
+        (await NewAsync(directory, ["-n", "Shop", "--no-restore", .. arguments])).MustSucceed();
+        return Path.Combine(directory, "Shop");
+    }
+}
