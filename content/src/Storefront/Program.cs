@@ -14,9 +14,7 @@ try
 
     await using var app = builder.Build();
     if (await Verbs.RunAsync(app, args) is { } exitCode)
-    {
         return exitCode;
-    }
 
     await app.CheckAsync();
     app.UseEntry();

@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using Storefront.Utilities;
 
 namespace Storefront.Controllers;
 

@@ -17,9 +17,7 @@ public static class ControllerExtensions
         var group = app.MapGroup("/v1");
         var map = typeof(ControllerExtensions).GetMethod(nameof(Map), BindingFlags.NonPublic | BindingFlags.Static)!;
         foreach (var controller in typeof(IController).Assembly.GetTypes().Where(type => type is { IsInterface: false } && type.IsAssignableTo(typeof(IController))))
-        {
             map.MakeGenericMethod(controller).Invoke(null, [group]);
-        }
         return group;
     }
 
@@ -27,9 +25,7 @@ public static class ControllerExtensions
     internal static RouteHandlerBuilder Operation(this RouteHandlerBuilder route, string id, params int[] problems)
     {
         foreach (var status in problems)
-        {
             route.ProducesProblem(status);
-        }
         return route.WithName(id);
     }
 

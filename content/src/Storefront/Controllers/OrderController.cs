@@ -4,7 +4,6 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Storefront.Repositories;
 using Storefront.Services;
-using Storefront.Utilities;
 
 namespace Storefront.Controllers;
 

@@ -1,7 +1,6 @@
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.IdentityModel.Tokens;
 using Storefront.Controllers;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -42,20 +41,12 @@ internal static class Authentication
     public static void CheckAuthentication(this WebApplication app)
     {
         if (app.Environment.IsDevelopment())
-        {
             return;
-        }
         if (!app.Configuration.IsHttps($"{Section}:Authority"))
-        {
             throw Settings.Refused($"{Section}:Authority", "must be the https:// address of the issuer of tokens");
-        }
         if (!app.Configuration.IsGiven($"{Section}:ValidAudiences:0"))
-        {
             throw Settings.Refused($"{Section}:ValidAudiences:0", "must be the name that tokens for this service carry");
-        }
         if (app.Configuration.GetSection($"{Section}:SigningKeys").GetChildren().Any())
-        {
             throw Settings.Refused($"{Section}:SigningKeys", "is for Development: outside, keys come from the issuer");
-        }
     }
 }

@@ -26,9 +26,7 @@ internal static class Docs
         api.AddOperationTransformer((operation, context, _) =>
         {
             if (!context.Description.ActionDescriptor.EndpointMetadata.OfType<IAllowAnonymous>().Any())
-            {
                 operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(Bearer, context.Document)] = [] }];
-            }
             return Task.CompletedTask;
         });
     });
@@ -36,9 +34,7 @@ internal static class Docs
     public static void MapDocs(this WebApplication app)
     {
         if (!app.Environment.IsDevelopment() && !app.Configuration.GetValue<bool>("Docs:Enabled"))
-        {
             return;
-        }
         app.MapOpenApi().AllowAnonymous();
         app.MapScalarApiReference("/docs", (page, http) =>
         {

@@ -3,7 +3,6 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.WebUtilities;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -24,14 +23,16 @@ internal static class Errors
         var problem = errors is null ? new ProblemDetails() : new HttpValidationProblemDetails(errors);
         problem.Status = status;
         problem.Detail = detail;
-        return http.RequestServices.GetRequiredService<IProblemDetailsService>()
-            .WriteAsync(new ProblemDetailsContext { HttpContext = http, ProblemDetails = problem }).AsTask();
+        var service = http.RequestServices.GetRequiredService<IProblemDetailsService>();
+        return service.WriteAsync(new ProblemDetailsContext { HttpContext = http, ProblemDetails = problem }).AsTask();
     }
 }
 
 /// <summary>Writes the problem whatever the caller accepts: an error in another format beats none.</summary>
 internal sealed class ProblemWriter : IProblemDetailsWriter
 {
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
+
     public bool CanWrite(ProblemDetailsContext context) => true;
 
     public async ValueTask WriteAsync(ProblemDetailsContext context)
@@ -40,16 +41,14 @@ internal sealed class ProblemWriter : IProblemDetailsWriter
         problem.Status ??= http.Response.StatusCode;
         problem.Type = "about:blank"; // the status says what kind it is (RFC 9457, 4.2.1)
         problem.Title = ReasonPhrases.GetReasonPhrase(problem.Status.Value);
+        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
         if (problem is HttpValidationProblemDetails invalid)
         {
-            problem.Detail = "The input does not follow the contract: see `errors`.";
+            problem.Detail = "The input does not follow the contract: see errors.";
             invalid.Errors = InputErrors.AsJsonPaths(invalid.Errors);
         }
-        problem.Extensions["traceId"] = Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
-        await http.Response.WriteAsJsonAsync(problem, problem.GetType(), ProblemJson, "application/problem+json", http.RequestAborted);
+        await http.Response.WriteAsJsonAsync(problem, problem.GetType(), Json, "application/problem+json", http.RequestAborted);
     }
-
-    private static readonly JsonSerializerOptions ProblemJson = new(JsonSerializerDefaults.Web);
 }
 
 /// <summary>
@@ -62,20 +61,17 @@ internal sealed partial class ExceptionHandler(ILogger<ExceptionHandler> logger)
     {
         switch (exception)
         {
-            case OperationalException { Failure: Failure.Unavailable }:
-                DependencyFailed(exception.Message);
-                httpContext.Response.Headers.RetryAfter = "5";
-                await httpContext.WriteProblemAsync(StatusCodes.Status503ServiceUnavailable, "A dependency cannot be reached. Try again later.");
-                break;
             case OperationalException failure:
                 Refused(failure.Message);
-                await httpContext.WriteProblemAsync(Status(failure.Failure), failure.Message);
+                var (status, detail) = Answer(failure);
+                httpContext.Response.Headers.RetryAfter = failure.Failure == Failure.Unavailable ? "5" : default;
+                await httpContext.WriteProblemAsync(status, detail);
                 break;
             case BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } malformed:
                 await httpContext.WriteProblemAsync(StatusCodes.Status400BadRequest, errors: InputErrors.Of(malformed));
                 break;
             case BadHttpRequestException bad: // 408, 413, 415 ...
-                await httpContext.WriteProblemAsync(bad.StatusCode, bad.Message);
+                await httpContext.WriteProblemAsync(bad.StatusCode);
                 break;
             default:
                 Faulted(exception);
@@ -85,22 +81,19 @@ internal sealed partial class ExceptionHandler(ILogger<ExceptionHandler> logger)
         return true;
     }
 
-    private static int Status(Failure failure) => failure switch
+    private static (int Status, string Detail) Answer(OperationalException exception) => exception.Failure switch
     {
-        Failure.Invalid => StatusCodes.Status400BadRequest,
-        Failure.NotFound => StatusCodes.Status404NotFound,
-        Failure.Conflict => StatusCodes.Status409Conflict,
-        Failure.Stale => StatusCodes.Status412PreconditionFailed,
-        Failure.VersionMissing => StatusCodes.Status428PreconditionRequired,
-        Failure.Refused => StatusCodes.Status422UnprocessableEntity,
-        _ => throw new UnreachableException(),
+        Failure.Invalid => (StatusCodes.Status400BadRequest, exception.Message),
+        Failure.NotFound => (StatusCodes.Status404NotFound, exception.Message),
+        Failure.Conflict => (StatusCodes.Status409Conflict, exception.Message),
+        Failure.Stale => (StatusCodes.Status412PreconditionFailed, exception.Message),
+        Failure.VersionMissing => (StatusCodes.Status428PreconditionRequired, exception.Message),
+        Failure.Refused => (StatusCodes.Status422UnprocessableEntity, exception.Message),
+        _ => (StatusCodes.Status503ServiceUnavailable, "A dependency cannot be reached. Try again later."), // which one is ours to know
     };
 
     [LoggerMessage(10, LogLevel.Warning, "Request refused: {Reason}")]
     private partial void Refused(string reason);
-
-    [LoggerMessage(11, LogLevel.Warning, "A dependency failed: {Reason}")]
-    private partial void DependencyFailed(string reason);
 
     [LoggerMessage(12, LogLevel.Error, "Unhandled exception")]
     private partial void Faulted(Exception exception);

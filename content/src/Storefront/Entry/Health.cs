@@ -2,7 +2,6 @@ using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -109,20 +108,14 @@ internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownS
     public Task CloseConnectionsAsync(HttpContext http, RequestDelegate next)
     {
         if (IsDraining && !HttpProtocol.IsHttp2(http.Request.Protocol))
-        {
             http.Response.Headers.Connection = "close";
-        }
         return next(http);
     }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
     public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     [LoggerMessage(5, LogLevel.Information, "Draining for {Seconds} s")]

@@ -9,27 +9,17 @@ internal static class InputGuard
     public static void UseInputGuard(this WebApplication app) => app.Use((http, next) =>
     {
         if (!http.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
-        {
             return next(http);
-        }
         if (!Acceptable(http.Request.GetTypedHeaders().Accept))
-        {
             return http.WriteProblemAsync(StatusCodes.Status406NotAcceptable, "The service answers in application/json.");
-        }
         if (http.Request.ContentType is { } type && MediaTypeHeaderValue.TryParse(type, out var media) && !IsUtf8(media.Charset))
-        {
             return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
-        }
         foreach (var (name, values) in http.Request.Query)
         {
             if (values.Count > 1)
-            {
                 return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once.");
-            }
             if (values.ToString().Any(char.IsControl))
-            {
                 return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} holds a control character.");
-            }
         }
         return next(http);
     });

@@ -1,24 +1,25 @@
 using Storefront.Repositories;
 using Storefront.Services;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
 /// <summary>A background loop that must not end: if it does, the process ends too, so that something starts it again.</summary>
-internal abstract partial class Worker(ILogger logger) : BackgroundService
+internal abstract partial class Worker(IHostApplicationLifetime lifetime, ILogger logger) : BackgroundService
 {
     protected readonly ILogger Log = logger;
 
+    /// <param name="stopping">Cancelled at the signal, while the service still answers: then nothing new is begun.</param>
     protected abstract Task WorkAsync(CancellationToken stopping);
 
     protected sealed override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, lifetime.ApplicationStopping);
         try
         {
             await Task.Yield();
-            await WorkAsync(stoppingToken);
+            await WorkAsync(stopping.Token);
         }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
         }
         catch (Exception e)
@@ -33,79 +34,67 @@ internal abstract partial class Worker(ILogger logger) : BackgroundService
     private partial void Crashed(Exception exception, string worker);
 }
 
-/// <summary>Takes due jobs out of the outbox table and runs them in this process.</summary>
+/// <summary>Takes due jobs out of the outbox table and runs them in this process; at the end it waits for those that run.</summary>
 internal sealed partial class JobWorker(
-    IOutbox outbox,
-    JobRunner runner,
-    JobSettings settings,
-    JobMetrics metrics,
-    Migrator migrator,
-    IHostApplicationLifetime lifetime,
-    TimeProvider clock,
-    ILogger<JobWorker> logger) : Worker(logger)
+    IOutbox outbox, JobRunner runner, JobSettings settings, JobMetrics metrics, Migrator migrator, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<JobWorker> logger)
+    : Worker(lifetime, logger)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Memory = TimeSpan.FromDays(7); // longer than any redelivery of a job
 
+    private readonly List<Task> _running = [];
+
     protected override async Task WorkAsync(CancellationToken stopping)
     {
-        // Nothing new is taken from the signal on, while the service still answers; what runs is finished.
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, lifetime.ApplicationStopping);
-        var running = new List<Task>();
         try
         {
             while (true)
             {
                 try
                 {
-                    await TakeAsync(running, either.Token);
+                    await TakeAsync(stopping);
                 }
                 catch (OperationalException e)
                 {
                     Waiting(e.Message);
-                    await Task.Delay(Poll, clock, either.Token);
+                    await Task.Delay(Poll, clock, stopping);
                 }
             }
         }
-        catch (OperationCanceledException) when (either.IsCancellationRequested)
+        finally
         {
-            await Task.WhenAll(running);
+            await Task.WhenAll(_running);
         }
     }
 
-    private async Task TakeAsync(List<Task> running, CancellationToken stopping)
+    private async Task TakeAsync(CancellationToken stopping)
     {
         if ((await migrator.PendingAsync(stopping)).Count > 0)
         {
             await Task.Delay(Poll, clock, stopping);
             return;
         }
-        foreach (var job in await outbox.ClaimAsync(settings.Concurrency - running.Count, settings.Lease, stopping))
+        var jobs = await outbox.ClaimAsync(settings.Concurrency - _running.Count, settings.Lease, stopping);
+        _running.AddRange(jobs.Select(job => Task.Run(() => RunAsync(job), CancellationToken.None)));
+        if (_running.Count == settings.Concurrency)
         {
-            running.Add(RunAsync(job));
+            await Task.WhenAny(_running);
         }
-        if (running.Count < settings.Concurrency)
+        else if (jobs.Count == 0)
         {
             metrics.Measured(await outbox.MeasureAsync(stopping));
             await outbox.ForgetAsync(Memory, stopping);
             await outbox.WaitAsync(Poll * (0.8 + (0.4 * Random.Shared.NextDouble())), stopping); // jitter keeps instances apart
         }
-        else
-        {
-            await Task.WhenAny(running);
-        }
-        foreach (var ended in running.Where(job => job.IsCompleted).ToList())
-        {
-            running.Remove(ended);
-            await ended;
-        }
+        foreach (var fault in _running.Where(job => job.IsFaulted))
+            await fault;
+        _running.RemoveAll(job => job.IsCompleted);
     }
 
     private async Task RunAsync(Job job)
     {
         try
         {
-            await Task.Yield();
             await runner.RunAsync(job);
         }
         catch (OperationalException e)

@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -37,9 +36,7 @@ internal static class JsonContract
             type.OnDeserialized = list =>
             {
                 if (((IEnumerable)list).Cast<object?>().Contains(null))
-                {
                     throw new JsonException("A null value stands in a list.");
-                }
             };
         }
     }

@@ -4,7 +4,6 @@ using System.Net;
 using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -80,9 +79,7 @@ internal static class Limits
     private static string Caller(HttpContext http)
     {
         if (http.User.FindFirst("sub")?.Value is { } user)
-        {
             return "user " + user;
-        }
         var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
         return address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
             ? new IPNetwork(new IPAddress([.. address.GetAddressBytes()[..8], .. new byte[8]]), 64).ToString()

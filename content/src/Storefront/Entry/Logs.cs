@@ -5,7 +5,6 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -68,9 +67,7 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
             json.WriteString("version", Version);
             json.WriteString("instance", Environment.MachineName);
             if (entry.Exception is { } exception)
-            {
                 json.WriteString("exception", exception.ToString());
-            }
             var written = new HashSet<string>(Reserved);
             WriteFields(json, entry.State, written);
             scopes?.ForEachScope((scope, writer) => WriteFields(writer, scope, written), json);
@@ -82,26 +79,14 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
     private static void WriteFields(Utf8JsonWriter json, object? state, HashSet<string> written)
     {
         if (state is not IEnumerable<KeyValuePair<string, object?>> fields)
-        {
             return;
-        }
         foreach (var (name, value) in fields)
         {
             var key = JsonNamingPolicy.CamelCase.ConvertName(name);
             if (!written.Add(key))
-            {
                 continue; // one name, one value: a duplicate key is not JSON to everyone
-            }
             json.WritePropertyName(key);
-            switch (value)
-            {
-                case null: json.WriteNullValue(); break;
-                case bool truth: json.WriteBooleanValue(truth); break;
-                case int number: json.WriteNumberValue(number); break;
-                case long number: json.WriteNumberValue(number); break;
-                case double number when double.IsFinite(number): json.WriteNumberValue(number); break;
-                default: json.WriteStringValue(value.ToString()); break;
-            }
+            JsonSerializer.Serialize(json, value is null or bool or int or long ? value : value is double number && double.IsFinite(number) ? number : value.ToString());
         }
     }
 }

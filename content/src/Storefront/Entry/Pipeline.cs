@@ -2,7 +2,6 @@ using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Storefront.Controllers;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -82,9 +81,7 @@ internal static class Pipeline
                 : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"));
         }
         if (options.KnownIPNetworks.Count > 0)
-        {
             app.UseForwardedHeaders(options);
-        }
     }
 
     private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];

@@ -15,9 +15,7 @@ internal static class SecurityHeaders
             headers["Cross-Origin-Resource-Policy"] = "same-origin";
             headers["X-Permitted-Cross-Domain-Policies"] = "none";
             if (headers.ContentSecurityPolicy.Count == 0)
-            {
                 headers.ContentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-            }
             if (headers.CacheControl.Count == 0 || ((HttpResponse)state).StatusCode >= 400)
             {
                 headers.CacheControl = "no-store";

@@ -1,5 +1,4 @@
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -15,9 +14,7 @@ internal static partial class StartupChecks
         app.CheckTls();
         app.CheckAuthentication();
         if (!app.Environment.IsDevelopment())
-        {
             CheckProduction(app.Configuration);
-        }
 
         var migrator = app.Services.GetRequiredService<Migrator>();
         if (app.Environment.IsDevelopment())
@@ -45,17 +42,11 @@ internal static partial class StartupChecks
     private static void CheckProduction(IConfiguration configuration)
     {
         if (!configuration.IsGiven("ConnectionStrings:Database"))
-        {
             throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Data Source=file' for SQLite");
-        }
         if (!configuration.IsHttps("Payments:BaseUrl"))
-        {
             throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider");
-        }
         if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';').Contains("*"))
-        {
             throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';'");
-        }
     }
 
     [LoggerMessage(4, LogLevel.Information, "Starting in {Environment}; {Engines}")]

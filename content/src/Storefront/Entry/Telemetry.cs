@@ -26,9 +26,7 @@ internal static class Telemetry
                 .AddAspNetCoreInstrumentation(http => http.Filter = context => !context.IsProbe())
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
-        {
             telemetry.WithLogging().UseOtlpExporter();
-        }
     }
 
     public static void MapMetrics(this WebApplication app) =>

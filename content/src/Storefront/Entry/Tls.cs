@@ -1,7 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 
@@ -13,9 +12,7 @@ internal static partial class Tls
     public static void AddTls(this WebApplicationBuilder builder)
     {
         if (string.IsNullOrEmpty(builder.Configuration[WebHostDefaults.ServerUrlsKey]))
-        {
             builder.WebHost.UseUrls("https://localhost:7443");
-        }
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -23,9 +20,7 @@ internal static partial class Tls
             {
                 https.SslProtocols = System.Security.Authentication.SslProtocols.Tls12 | System.Security.Authentication.SslProtocols.Tls13;
                 if (builder.Environment.IsDevelopment() && string.IsNullOrEmpty(builder.Configuration[CertificateKey]))
-                {
                     https.ServerCertificate = DevelopmentCertificate(kestrel.ApplicationServices.GetRequiredService<ILoggerFactory>());
-                }
             });
         });
     }
@@ -36,14 +31,10 @@ internal static partial class Tls
         foreach (var url in app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             if (!url.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
-            {
                 throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
-            }
         }
         if (app.Configuration[CertificateKey] is { Length: > 0 } file ? !File.Exists(file) : !app.Environment.IsDevelopment())
-        {
             throw Settings.Refused(CertificateKey, "must name the PEM file of the server's certificate (and Kestrel__Certificates__Default__KeyPath that of its key)");
-        }
     }
 
     /// <summary>The one that `dotnet dev-certs https --trust` made, else one for this run: curl needs --insecure for that.</summary>
@@ -54,9 +45,7 @@ internal static partial class Tls
         var trusted = store.Certificates.FirstOrDefault(each =>
             each.HasPrivateKey && each.NotAfter > DateTime.Now && each.Extensions.Any(extension => extension.Oid?.Value == DevCertsOid));
         if (trusted is not null)
-        {
             return trusted;
-        }
         OwnCertificate(loggers.CreateLogger("Storefront"));
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);

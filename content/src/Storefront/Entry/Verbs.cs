@@ -1,6 +1,5 @@
 using System.Globalization;
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Entry;
 

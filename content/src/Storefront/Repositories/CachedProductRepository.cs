@@ -16,9 +16,7 @@ internal sealed class CachedProductRepository(IProductRepository inner, HybridCa
             static async (source, token) => await source.inner.FindAsync(source.sku, token),
             cancellationToken: cancellation);
         if (product is null)
-        {
             await cache.RemoveAsync(Key(sku), cancellation); // else callers fill the memory with names that they invent
-        }
         return product;
     }
 

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Data.Common;
 using Dapper;
 using DbUp.Builder;
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 

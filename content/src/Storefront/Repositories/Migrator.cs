@@ -1,6 +1,5 @@
 using System.Reflection;
 using DbUp.Engine;
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 
@@ -13,9 +12,7 @@ public sealed partial class Migrator(Database database, IHostEnvironment environ
     public async Task<IReadOnlyList<string>> PendingAsync(CancellationToken cancellation)
     {
         if (_current)
-        {
             return [];
-        }
         await database.CheckAsync(cancellation);
         var pending = Engine().GetScriptsToExecute().ConvertAll(script => script.Name);
         _current = pending.Count == 0;
@@ -28,13 +25,9 @@ public sealed partial class Migrator(Database database, IHostEnvironment environ
         await database.CheckAsync(cancellation);
         var result = Engine().PerformUpgrade();
         if (!result.Successful)
-        {
             throw new OperationalException(Failure.Unavailable, $"Script {result.ErrorScript?.Name} failed and was rolled back: {result.Error.Message}", result.Error);
-        }
         foreach (var script in result.Scripts)
-        {
             Applied(script.Name);
-        }
         _current = true;
     }
 

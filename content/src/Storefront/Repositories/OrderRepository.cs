@@ -1,4 +1,3 @@
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 

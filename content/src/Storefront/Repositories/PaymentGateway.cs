@@ -4,7 +4,6 @@ using Microsoft.Extensions.Http.Resilience;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Timeout;
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 
@@ -43,9 +42,7 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
         {
             using var response = await http.SendAsync(request, cancellation);
             if (!response.IsSuccessStatusCode)
-            {
                 throw Unavailable($"The payment provider answered {(int)response.StatusCode}.");
-            }
             var charge = await response.Content.ReadFromJsonAsync<Charge>(cancellation);
             return charge?.Status switch
             {

@@ -1,6 +1,5 @@
 using Dapper;
 using Microsoft.Extensions.Caching.Hybrid;
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 

@@ -4,7 +4,6 @@ using DbUp;
 using DbUp.Builder;
 using DbUp.Engine;
 using Microsoft.Data.Sqlite;
-using Storefront.Utilities;
 
 namespace Storefront.Repositories;
 
@@ -21,10 +20,8 @@ public sealed partial class SqliteDatabase : Database, IDisposable
     public SqliteDatabase(string connectionString, string contentRoot)
     {
         var settings = new SqliteConnectionStringBuilder(connectionString) { ForeignKeys = true };
-        if (!settings.ContainsKey("Default Timeout") || settings.DefaultTimeout == 30)
-        {
+        if (!connectionString.Contains("Timeout", StringComparison.OrdinalIgnoreCase))
             settings.DefaultTimeout = 5;
-        }
         _file = settings.DataSource = Path.GetFullPath(settings.DataSource, contentRoot);
         _connectionString = settings.ToString();
     }

@@ -15,9 +15,7 @@ internal sealed class ChargePayment(IOrderRepository orders, IPaymentGateway pay
     {
         var orderId = JobScheduler.Read<OrderJob>(job).OrderId;
         if (await orders.BeginChargeAsync(orderId, cancellation) is not { } order)
-        {
             return _ => Task.CompletedTask; // cancelled in time, or charged by an earlier attempt
-        }
         var approved = await payments.ChargeAsync(orderId, order.Total, cancellation);
         return async session =>
         {

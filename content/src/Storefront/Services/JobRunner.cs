@@ -2,7 +2,6 @@ using System.ComponentModel.DataAnnotations;
 using System.Diagnostics;
 using System.Text.Json;
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Services;
 
@@ -29,13 +28,7 @@ public sealed record JobSettings
 
 /// <summary>One job, once: the same whether it comes from the table or from a broker.</summary>
 public sealed partial class JobRunner(
-    IEnumerable<IJobHandler> handlers,
-    IOutbox outbox,
-    Database database,
-    JobSettings settings,
-    JobMetrics metrics,
-    TimeProvider clock,
-    ILogger<JobRunner> logger)
+    IEnumerable<IJobHandler> handlers, IOutbox outbox, Database database, JobSettings settings, JobMetrics metrics, TimeProvider clock, ILogger<JobRunner> logger)
 {
     public static readonly ActivitySource Traces = new("Storefront.Jobs");
 
@@ -64,21 +57,15 @@ public sealed partial class JobRunner(
     private async Task<string> DoAsync(Job job, CancellationToken cancellation)
     {
         if (job.Attempt > settings.MaxAttempts)
-        {
             throw new PoisonException("The process ended during the last attempt: this job may be what kills it.");
-        }
         if (!_handlers.TryGetValue(job.Type, out var handler))
-        {
             throw new PoisonException($"There is no handler for jobs of type {job.Type}.");
-        }
         var effect = await handler.HandleAsync(job, cancellation);
         return await database.WriteAsync(
             async session =>
             {
                 if (!await outbox.CompleteAsync(session, job))
-                {
                     return "duplicate";
-                }
                 await effect(session);
                 return "done";
             },
@@ -91,14 +78,9 @@ public sealed partial class JobRunner(
         var delay = Backoff(job.Attempt);
         await outbox.FailAsync(job, dead ? null : delay, exception.Message, CancellationToken.None);
         if (dead)
-        {
             Died(exception, job.Type, job.Id, job.Attempt, exception.Message);
-        }
-        else
-        {
-            // What an operator cannot help and a repetition can is a warning without a stack; a fault of ours shows its place.
+        else // what a repetition may mend needs no stack; a fault of ours shows its place
             Failed(exception is OperationalException ? null : exception, job.Type, job.Id, job.Attempt, delay.TotalSeconds, exception.Message);
-        }
         return dead ? "dead" : "failed";
     }
 

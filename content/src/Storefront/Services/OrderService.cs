@@ -1,6 +1,5 @@
 using System.ComponentModel.DataAnnotations;
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Services;
 
@@ -12,12 +11,7 @@ public sealed record OrderSettings
 }
 
 public sealed class OrderService(
-    Database database,
-    IOrderRepository orders,
-    IProductRepository products,
-    JobScheduler jobs,
-    OrderSettings settings,
-    TimeProvider clock)
+    Database database, IOrderRepository orders, IProductRepository products, JobScheduler jobs, OrderSettings settings, TimeProvider clock)
 {
     /// <summary>
     /// Places an order and, in the same transaction, the job that charges it. The same key again returns the first answer,
@@ -50,12 +44,7 @@ public sealed class OrderService(
         await orders.FindAsync(id, owner, cancellation) ?? throw new OperationalException(Failure.NotFound, $"There is no order {id}.");
 
     /// <returns>At most <paramref name="limit"/> orders, and the id to go on after, or null at the end.</returns>
-    public async Task<(IReadOnlyList<Order> Items, string? Next)> ListAsync(
-        string owner,
-        OrderStatus? status,
-        string? after,
-        int limit,
-        CancellationToken cancellation)
+    public async Task<(IReadOnlyList<Order> Items, string? Next)> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation)
     {
         var found = await orders.ListAsync(owner, status, after, limit + 1, cancellation);
         return found.Count > limit ? ([.. found.Take(limit)], found[limit - 1].Id) : (found, null);
@@ -82,9 +71,7 @@ public sealed class OrderService(
             .ToList();
         var currency = items[0].Price.Currency;
         if (items.Exists(item => item.Price.Currency != currency))
-        {
             throw new OperationalException(Failure.Refused, "The products of one order must have one currency.");
-        }
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds()); // as it is stored, so that a replay shows the same
         var total = new Money(items.Sum(item => item.Quantity * item.Price.Amount), currency);
         return new Order(Guid.CreateVersion7(now).ToString(), owner, OrderStatus.Pending, items, total, now);

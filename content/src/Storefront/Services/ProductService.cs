@@ -1,5 +1,4 @@
 using Storefront.Repositories;
-using Storefront.Utilities;
 
 namespace Storefront.Services;
 

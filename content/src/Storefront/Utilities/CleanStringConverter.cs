@@ -12,9 +12,7 @@ public sealed class CleanStringConverter : JsonConverter<string>
     public override string? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         if (reader.TokenType is not (JsonTokenType.String or JsonTokenType.PropertyName))
-        {
             throw new JsonException("A string is expected.");
-        }
         string? text;
         try
         {

@@ -16,9 +16,7 @@ public static class Cursor
     public static string? Decode(string? cursor)
     {
         if (cursor is null)
-        {
             return null;
-        }
         try
         {
             var key = Strict.GetString(Base64Url.DecodeFromChars(cursor));
