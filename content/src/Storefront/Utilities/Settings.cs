@@ -21,7 +21,7 @@ public static partial class Settings
         var errors = new List<ValidationResult>();
         return Validator.TryValidateObject(settings, new ValidationContext(settings), errors, validateAllProperties: true)
             ? settings
-            : throw Refused($"{section}:{errors[0].MemberNames.FirstOrDefault()}", errors[0].ErrorMessage ?? "is out of range");
+            : throw Refused($"{section}:{errors[0].MemberNames.FirstOrDefault()}", $"is out of range: {errors[0].ErrorMessage?.TrimEnd('.')}");
     }
 
     /// <summary>A key as one types it: the environment variable.</summary>

@@ -1,0 +1,41 @@
+using System.Reflection;
+using Storefront.Utilities;
+
+namespace Unit;
+
+/// <summary>A file may use the layers below its own and never one above: read from the compiled assembly.</summary>
+[Trait("Readiness", "63")]
+public class LayerTests
+{
+    private static readonly string[] TopDown = ["Entry", "Controllers", "Services", "Repositories", "Utilities"];
+
+    [Fact]
+    public void No_file_uses_a_layer_above_its_own() =>
+        Layers.Violations(typeof(Money).Assembly, "Storefront", TopDown).Should().BeEmpty();
+
+    [Fact]
+    public void Every_type_lives_in_a_layer() =>
+        typeof(Money).Assembly.GetTypes()
+            .Where(type => type.Namespace?.StartsWith("Storefront", StringComparison.Ordinal) is true && !type.Name.StartsWith('<'))
+            .Where(type => !TopDown.Contains(type.Namespace!.Split('.').Last()))
+            .Should().BeEmpty();
+
+    /// <summary>The types in Planted.cs break the rule once in each forbidden direction, each in another way.</summary>
+    [Fact]
+    public void A_planted_violation_is_found_in_each_forbidden_direction()
+    {
+        var expected = from above in Enumerable.Range(0, 5) from below in Enumerable.Range(above + 1, 4 - above) select $"{TopDown[below]} uses {TopDown[above]}";
+
+        var found = Layers.Violations(Assembly.GetExecutingAssembly(), "Planted", TopDown);
+
+        found.Select(violation => violation.Direction).Distinct().Should().BeEquivalentTo(expected);
+        found.Should().OnlyContain(violation => violation.File == "Planted.cs");
+    }
+
+    [Fact]
+    public void Nothing_below_the_entry_knows_http_pipelines_and_nothing_above_the_repositories_knows_sql()
+    {
+        Layers.Users(typeof(Money).Assembly, "Storefront", "Microsoft.AspNetCore.Http").Should().BeSubsetOf(["Entry", "Controllers"]);
+        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "Microsoft.Data.Sqlite", "System.Data", "DbUp").Should().BeSubsetOf(["Repositories"]);
+    }
+}
