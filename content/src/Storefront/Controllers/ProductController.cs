@@ -37,10 +37,7 @@ public sealed class ProductController : IController
     }
 
     private static async Task<Results<Ok<ProductResponse>, StatusCodeHttpResult>> GetProduct(
-        HttpContext http,
-        [RegularExpression(Rules.Sku)] string sku,
-        ProductService products,
-        CancellationToken cancellation)
+        HttpContext http, [RegularExpression(Rules.Sku)] string sku, ProductService products, CancellationToken cancellation)
     {
         var product = await products.GetAsync(sku, cancellation);
         return IsCurrent(http, EntityTag.Of(product.Version))
@@ -66,9 +63,8 @@ public sealed class ProductController : IController
             _ => throw new OperationalException(Failure.VersionMissing, "Send the ETag you have read as If-Match, or If-None-Match: * to create."),
         };
         http.Response.Headers.ETag = EntityTag.Of(product.Version);
-        return ifMatch is null
-            ? TypedResults.Created($"/v1/products/{sku}", ProductResponse.From(product))
-            : TypedResults.Ok(ProductResponse.From(product));
+        var answer = ProductResponse.From(product);
+        return ifMatch is null ? TypedResults.Created($"/v1/products/{sku}", answer) : TypedResults.Ok(answer);
     }
 
     /// <summary>Lets caches keep the answer if they ask each time whether it is still right.</summary>

@@ -19,14 +19,10 @@ internal static partial class AccessLog
             {
                 if (!http.IsProbe())
                 {
-                    Answered(
-                        logger,
-                        http.Request.Method,
-                        (http.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "(none)",
-                        http.RequestAborted.IsCancellationRequested && !http.Response.HasStarted ? StatusCodes.Status499ClientClosedRequest : http.Response.StatusCode,
-                        Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1),
-                        http.User.FindFirst("sub")?.Value,
-                        http.Connection.RemoteIpAddress?.ToString());
+                    var status = http.RequestAborted.IsCancellationRequested && !http.Response.HasStarted ? StatusCodes.Status499ClientClosedRequest : http.Response.StatusCode;
+                    var route = (http.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "(none)";
+                    var time = Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1);
+                    Answered(logger, http.Request.Method, route, status, time, http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString());
                 }
             }
         });

@@ -27,6 +27,21 @@ internal static class Health
             .AddCheck<DatabaseHealth>("database", tags: ["ready", "startup"]);
     }
 
+    /// <summary>With Management:Port set, health and metrics answer on that port alone, and nothing else does there.</summary>
+    public static void UseManagementPort(this WebApplication app)
+    {
+        if (app.Configuration.ManagementPort() is { } port)
+            app.Use((http, next) =>
+            {
+                if (http.IsProbe() == (http.Connection.LocalPort == port))
+                    return next(http);
+                http.Response.StatusCode = StatusCodes.Status404NotFound;
+                return Task.CompletedTask;
+            });
+    }
+
+    public static int? ManagementPort(this IConfiguration configuration) => configuration.GetValue<int>("Management:Port") is > 0 and var port ? port : null;
+
     public static void MapHealth(this WebApplication app)
     {
         foreach (var probe in (string[])["live", "ready", "startup"])

@@ -24,7 +24,7 @@ internal static class InputGuard
         return next(http);
     });
 
-    private static bool IsUtf8(StringSegment charset) => !charset.HasValue || charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) || charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase);
+    private static bool IsUtf8(StringSegment charset) => !charset.HasValue || HeaderUtilities.RemoveQuotes(charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase);
 
     private static bool Acceptable(IList<MediaTypeHeaderValue> accept) =>
         accept.Count == 0 || accept.Any(range => range.Quality is not 0 && Answers.Any(answer => answer.IsSubsetOf(range)));

@@ -60,27 +60,21 @@ internal static class Limits
         });
     }
 
-    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) =>
-        PartitionedRateLimiter.Create<HttpContext, bool>(http => http.IsProbe()
-            ? RateLimitPartition.GetNoLimiter(true)
-            : RateLimitPartition.GetConcurrencyLimiter(false, _ => new ConcurrencyLimiterOptions { PermitLimit = settings.ConcurrentRequests, QueueLimit = settings.ConcurrentRequests }));
+    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "", key => RateLimitPartition.GetConcurrencyLimiter(
+        key, _ => new() { PermitLimit = settings.ConcurrentRequests, QueueLimit = settings.ConcurrentRequests }));
 
-    private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) =>
-        PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe()
-            ? RateLimitPartition.GetNoLimiter("")
-            : RateLimitPartition.GetTokenBucketLimiter(Caller(http), _ => new TokenBucketRateLimiterOptions
-            {
-                TokenLimit = settings.Burst,
-                TokensPerPeriod = settings.RequestsPerSecond,
-                ReplenishmentPeriod = TimeSpan.FromSeconds(1),
-            }));
+    private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) => ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(
+        key, _ => new() { TokenLimit = settings.Burst, TokensPerPeriod = settings.RequestsPerSecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1) }));
+
+    private static PartitionedRateLimiter<HttpContext> ExceptProbes(Func<HttpContext, string> key, Func<string, RateLimitPartition<string>> limiter) =>
+        PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe() ? RateLimitPartition.GetNoLimiter("") : limiter(key(http)));
 
     /// <summary>An IPv6 caller owns a /64 (RFC 6177): the single address would be a new caller each time.</summary>
     private static string Caller(HttpContext http)
     {
+        var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
         if (http.User.FindFirst("sub")?.Value is { } user)
             return "user " + user;
-        var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
         return address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
             ? new IPNetwork(new IPAddress([.. address.GetAddressBytes()[..8], .. new byte[8]]), 64).ToString()
             : address.MapToIPv4().ToString();

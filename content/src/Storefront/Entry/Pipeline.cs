@@ -24,7 +24,8 @@ internal static class Pipeline
         builder.AddDocs();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
             .WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
-        builder.Services.AddHostedService<JobWorker>();
+        if (builder.Configuration.Has("worker"))
+            builder.Services.AddHostedService<JobWorker>();
     }
 
     public static void UseEntry(this WebApplication app)
@@ -35,6 +36,7 @@ internal static class Pipeline
         app.Use(app.Services.GetRequiredService<Drain>().CloseConnectionsAsync);
         app.UseExceptionHandler();
         app.UseStatusCodePages();
+        app.UseManagementPort();
         app.UseHostFiltering();
         app.UseRouting();
         app.UseRequestTimeouts();
@@ -48,6 +50,8 @@ internal static class Pipeline
         app.MapHealth();
         app.MapMetrics();
         app.MapDocs();
+        if (!app.Configuration.Has("api"))
+            return;
         app.MapApi()
             .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(406).ProducesProblem(413).ProducesProblem(415)
             .ProducesProblem(429).ProducesProblem(500).ProducesProblem(503).ProducesProblem(504);
@@ -71,18 +75,24 @@ internal static class Pipeline
     /// <summary>Forwarded addresses count from these networks alone; with none set the fields are ignored.</summary>
     private static void UseTrustedProxies(WebApplication app)
     {
+        var networks = List(app.Configuration, "Proxy:TrustedNetworks");
+        if (networks.Length == 0)
+            return;
         var options = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto };
         options.KnownProxies.Clear();
         options.KnownIPNetworks.Clear();
-        foreach (var network in List(app.Configuration, "Proxy:TrustedNetworks"))
+        foreach (var network in networks)
         {
             options.KnownIPNetworks.Add(System.Net.IPNetwork.TryParse(network, out var parsed)
                 ? parsed
                 : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"));
         }
-        if (options.KnownIPNetworks.Count > 0)
-            app.UseForwardedHeaders(options);
+        app.UseForwardedHeaders(options);
     }
+
+    /// <summary>One build, several roles: `api` answers requests, `worker` runs jobs; health and metrics are with both.</summary>
+    private static bool Has(this IConfiguration configuration, string role) =>
+        (configuration["Process:Roles"] ?? "api,worker").Split(',', StringSplitOptions.TrimEntries).Contains(role);
 
     private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];
 }

@@ -48,18 +48,18 @@ internal static class Verbs
     /// <summary>For containers without a shell. The certificate is not checked: the request does not leave the machine.</summary>
     private static async Task<int> HealthAsync(IConfiguration configuration)
     {
-        var address = BindingAddress.Parse(configuration[WebHostDefaults.ServerUrlsKey]!.Split(';')[0]);
+        var port = configuration.ManagementPort() ?? BindingAddress.Parse(configuration[WebHostDefaults.ServerUrlsKey]!.Split(';')[0]).Port;
         using var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator };
         using var http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(3) };
         try
         {
-            using var answer = await http.GetAsync(new Uri($"https://localhost:{address.Port}/health/ready"));
+            using var answer = await http.GetAsync(new Uri($"https://localhost:{port}/health/ready"));
             Console.WriteLine(await answer.Content.ReadAsStringAsync());
             return answer.IsSuccessStatusCode ? 0 : 1;
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
         {
-            Console.WriteLine($"No answer on port {address.Port}: {e.Message}");
+            Console.WriteLine($"No answer on port {port}: {e.Message}");
             return 1;
         }
     }

@@ -49,18 +49,15 @@ public abstract class Database
         }
     }
 
-    public Task WriteAsync(Func<Session, Task> work, CancellationToken cancellation) =>
-        WriteAsync(
-            async session =>
-            {
-                await work(session);
-                return true;
-            },
-            cancellation);
+    internal Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters, CancellationToken cancellation, bool mayLag = false) =>
+        ReadAsync(session => session.QueryAsync<T>(sql, parameters), cancellation, mayLag);
+
+    /// <returns>The number of rows.</returns>
+    internal Task<int> ExecuteAsync(string sql, object? parameters, CancellationToken cancellation) =>
+        WriteAsync(session => session.ExecuteAsync(sql, parameters), cancellation);
 
     /// <exception cref="OperationalException">The database cannot be used as it is; the message says what to do.</exception>
-    public Task CheckAsync(CancellationToken cancellation) =>
-        ReadAsync(session => session.ExecuteAsync("SELECT 1"), cancellation);
+    public Task CheckAsync(CancellationToken cancellation) => QueryAsync<long>("SELECT 1", null, cancellation);
 
     internal string Translate(string sql) => _translations.GetOrAdd(sql, Rewrite);
 

@@ -68,29 +68,24 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
             : null;
 
     public async Task<Order?> FindAsync(string id, string owner, CancellationToken cancellation) =>
-        Orders(await database.ReadAsync(session => session.QueryAsync<Row>(ById, new { id }), cancellation))
-            .SingleOrDefault(order => order.Owner == owner);
+        Orders(await database.QueryAsync<Row>(ById, new { id }, cancellation)).SingleOrDefault(order => order.Owner == owner);
 
     public async Task<IReadOnlyList<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation) =>
-        [.. Orders(await database.ReadAsync(
-            session => session.QueryAsync<Row>(
-                """
-                SELECT o.id, o.owner, o.status, o.amount, o.currency, o.created_at, i.sku, i.quantity, i.price
-                FROM (SELECT id, owner, status, amount, currency, created_at FROM orders
-                      WHERE owner = @owner AND id < @after AND (status = @status OR @status = '')
-                      ORDER BY id DESC LIMIT @limit) o
-                JOIN order_items i ON i.order_id = o.id
-                ORDER BY o.id DESC, i.line
-                """,
-                new { owner, after = after ?? AfterAll, status = status is { } one ? Text(one) : "", limit }),
-            cancellation))];
+        [.. Orders(await database.QueryAsync<Row>(
+            """
+            SELECT o.id, o.owner, o.status, o.amount, o.currency, o.created_at, i.sku, i.quantity, i.price
+            FROM (SELECT id, owner, status, amount, currency, created_at FROM orders
+                  WHERE owner = @owner AND id < @after AND (status = @status OR @status = '')
+                  ORDER BY id DESC LIMIT @limit) o
+            JOIN order_items i ON i.order_id = o.id
+            ORDER BY o.id DESC, i.line
+            """,
+            new { owner, after = after ?? AfterAll, status = status is { } one ? Text(one) : "", limit }, cancellation))];
 
     public async Task<bool> CancelAsync(string id, string owner, CancellationToken cancellation) =>
-        await database.WriteAsync(
-            session => session.ExecuteAsync(
-                "UPDATE orders SET status = 'cancelled' WHERE id = @id AND owner = @owner AND status = 'pending' AND charging = 0",
-                new { id, owner }),
-            cancellation) == 1;
+        await database.ExecuteAsync(
+            "UPDATE orders SET status = 'cancelled' WHERE id = @id AND owner = @owner AND status = 'pending' AND charging = 0",
+            new { id, owner }, cancellation) == 1;
 
     public Task<Order?> BeginChargeAsync(string id, CancellationToken cancellation) =>
         database.WriteAsync(

@@ -87,59 +87,50 @@ internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
 
     // An upsert: where a broker carries the job there is no row any more, and a stale attempt must not overwrite a later one.
     public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
-        database.WriteAsync(
-            session => session.ExecuteAsync(
-                """
-                INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
-                VALUES (@Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error)
-                ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
-                  last_error = excluded.last_error, lease_until = 0, lease_token = NULL
-                WHERE excluded.attempt > outbox.attempt OR outbox.lease_token = @LeaseToken
-                """,
-                new
-                {
-                    job.Id,
-                    job.Type,
-                    job.Body,
-                    job.Trace,
-                    job.Attempt,
-                    job.LeaseToken,
-                    state = delay is null ? 1 : 0,
-                    delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
-                    error = Storable(reason),
-                }),
+        database.ExecuteAsync(
+            """
+            INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
+            VALUES (@Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error)
+            ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
+              last_error = excluded.last_error, lease_until = 0, lease_token = NULL
+            WHERE excluded.attempt > outbox.attempt OR outbox.lease_token = @LeaseToken
+            """,
+            new
+            {
+                job.Id,
+                job.Type,
+                job.Body,
+                job.Trace,
+                job.Attempt,
+                job.LeaseToken,
+                state = delay is null ? 1 : 0,
+                delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
+                error = Storable(reason),
+            },
             cancellation);
 
     public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>
-        database.ReadAsync(
-            session => session.QueryAsync<DeadJob>(
-                "SELECT id, type, attempt, created_at, last_error FROM outbox WHERE state = 1 ORDER BY id LIMIT @limit",
-                new { limit }),
-            cancellation);
+        database.QueryAsync<DeadJob>(
+            "SELECT id, type, attempt, created_at, last_error FROM outbox WHERE state = 1 ORDER BY id LIMIT @limit", new { limit }, cancellation);
 
     public Task<int> ReplayAsync(string? id, CancellationToken cancellation) =>
-        database.WriteAsync(
-            session => session.ExecuteAsync(
-                "UPDATE outbox SET state = 0, attempt = 0, available_at = clock_ms() WHERE state = 1 AND (id = @id OR @id = '')",
-                new { id = id ?? "" }),
-            cancellation);
+        database.ExecuteAsync(
+            "UPDATE outbox SET state = 0, attempt = 0, available_at = clock_ms() WHERE state = 1 AND (id = @id OR @id = '')",
+            new { id = id ?? "" }, cancellation);
 
     public async Task<OutboxSize> MeasureAsync(CancellationToken cancellation) =>
-        await database.ReadAsync(
-            session => session.QueryFirstAsync<OutboxSize>(
-                """
-                SELECT (SELECT count(*) FROM outbox WHERE state = 0) AS ready,
-                       (SELECT count(*) FROM outbox WHERE state = 1) AS dead,
-                       (SELECT clock_ms() - coalesce(min(available_at), clock_ms()) FROM outbox WHERE state = 0) AS oldest_milliseconds
-                """),
-            cancellation) ?? new OutboxSize(0, 0, 0);
+        (await database.QueryAsync<OutboxSize>(
+            """
+            SELECT (SELECT count(*) FROM outbox WHERE state = 0) AS ready,
+                   (SELECT count(*) FROM outbox WHERE state = 1) AS dead,
+                   (SELECT clock_ms() - coalesce(min(available_at), clock_ms()) FROM outbox WHERE state = 0) AS oldest_milliseconds
+            """,
+            null, cancellation)).Single();
 
     public Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation) =>
-        database.WriteAsync(
-            session => session.ExecuteAsync(
-                "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox WHERE processed_at < clock_ms() - @age LIMIT 1000)",
-                new { age = (long)age.TotalMilliseconds }),
-            cancellation);
+        database.ExecuteAsync(
+            "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox WHERE processed_at < clock_ms() - @age LIMIT 1000)",
+            new { age = (long)age.TotalMilliseconds }, cancellation);
 
     public async Task WaitAsync(TimeSpan time, CancellationToken cancellation)
     {

@@ -25,34 +25,25 @@ public interface IProductRepository
 
 internal sealed class ProductRepository(Database database) : IProductRepository
 {
-    public Task<Product?> FindAsync(string sku, CancellationToken cancellation) =>
-        database.ReadAsync(
-            session => session.QueryFirstAsync<Product>("SELECT sku, name, amount, currency, version FROM products WHERE sku = @sku", new { sku }),
-            cancellation,
-            mayLag: true);
+    public async Task<Product?> FindAsync(string sku, CancellationToken cancellation) =>
+        (await database.QueryAsync<Product>(
+            "SELECT sku, name, amount, currency, version FROM products WHERE sku = @sku", new { sku }, cancellation, mayLag: true)).SingleOrDefault();
 
     public Task<IReadOnlyList<Product>> ListAsync(string? after, int limit, CancellationToken cancellation) =>
-        database.ReadAsync(
-            session => session.QueryAsync<Product>(
-                "SELECT sku, name, amount, currency, version FROM products WHERE sku > @after ORDER BY sku LIMIT @limit",
-                new { after = after ?? "", limit }),
-            cancellation,
-            mayLag: true);
+        database.QueryAsync<Product>(
+            "SELECT sku, name, amount, currency, version FROM products WHERE sku > @after ORDER BY sku LIMIT @limit",
+            new { after = after ?? "", limit }, cancellation, mayLag: true);
 
     public Task<IReadOnlyList<Product>> FindAllAsync(Session session, string[] skus) =>
         session.QueryAsync<Product>("SELECT sku, name, amount, currency, version FROM products WHERE sku = ANY(@skus)", new { skus });
 
     public async Task<bool> AddAsync(Product product, CancellationToken cancellation) =>
-        await database.WriteAsync(
-            session => session.ExecuteAsync(
-                "INSERT INTO products (sku, name, amount, currency, version) VALUES (@Sku, @Name, @Amount, @Currency, @Version) ON CONFLICT DO NOTHING",
-                product),
-            cancellation) == 1;
+        await database.ExecuteAsync(
+            "INSERT INTO products (sku, name, amount, currency, version) VALUES (@Sku, @Name, @Amount, @Currency, @Version) ON CONFLICT DO NOTHING",
+            product, cancellation) == 1;
 
     public async Task<bool> UpdateAsync(Product product, CancellationToken cancellation) =>
-        await database.WriteAsync(
-            session => session.ExecuteAsync(
-                "UPDATE products SET name = @Name, amount = @Amount, currency = @Currency, version = @Version WHERE sku = @Sku AND version = @Version - 1",
-                product),
-            cancellation) == 1;
+        await database.ExecuteAsync(
+            "UPDATE products SET name = @Name, amount = @Amount, currency = @Currency, version = @Version WHERE sku = @Sku AND version = @Version - 1",
+            product, cancellation) == 1;
 }

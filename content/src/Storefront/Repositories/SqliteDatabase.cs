@@ -1,9 +1,11 @@
 using System.Data.Common;
 using System.Text.RegularExpressions;
+using Dapper;
 using DbUp;
 using DbUp.Builder;
 using DbUp.Engine;
 using Microsoft.Data.Sqlite;
+using static SQLitePCL.raw;
 
 namespace Storefront.Repositories;
 
@@ -51,20 +53,18 @@ public sealed partial class SqliteDatabase : Database, IDisposable
 
     protected override async Task<DbConnection> OpenAsync(bool mayLag, CancellationToken cancellation)
     {
-        CreateFolder();
         var connection = new SqliteConnection(_connectionString);
         try
         {
+            Directory.CreateDirectory(Path.GetDirectoryName(_file)!);
             await connection.OpenAsync(cancellation);
-            await using var command = connection.CreateCommand();
-            command.CommandText = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
-            await command.ExecuteNonQueryAsync(cancellation);
+            await connection.ExecuteAsync("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
             return connection;
         }
-        catch
+        catch (Exception e)
         {
             await connection.DisposeAsync();
-            throw;
+            throw e is IOException or UnauthorizedAccessException ? Unavailable(CannotOpen, e) : e;
         }
     }
 
@@ -78,28 +78,17 @@ public sealed partial class SqliteDatabase : Database, IDisposable
     protected override OperationalException? Explain(DbException exception) =>
         exception is not SqliteException e ? null : e.SqliteErrorCode switch
         {
-            SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED =>
+            SQLITE_BUSY or SQLITE_LOCKED =>
                 Unavailable($"The database file {_file} is locked by another process. Stop that process, or wait until it is done.", e),
-            SQLitePCL.raw.SQLITE_CANTOPEN or SQLitePCL.raw.SQLITE_READONLY or SQLitePCL.raw.SQLITE_PERM =>
-                Unavailable($"The database file {_file} cannot be opened for writing. Check the folder and its rights, or set ConnectionStrings__Database.", e),
-            SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_CORRUPT =>
+            SQLITE_CANTOPEN or SQLITE_READONLY or SQLITE_PERM => Unavailable(CannotOpen, e),
+            SQLITE_NOTADB or SQLITE_CORRUPT =>
                 Unavailable($"The file {_file} is damaged or not a database. Nothing was changed; restore a backup or name another file in ConnectionStrings__Database.", e),
-            SQLitePCL.raw.SQLITE_FULL or SQLitePCL.raw.SQLITE_IOERR =>
+            SQLITE_FULL or SQLITE_IOERR =>
                 Unavailable($"The disk of the database file {_file} is full or failing.", e),
             _ => null,
         };
 
-    private void CreateFolder()
-    {
-        try
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(_file)!);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Unavailable($"The folder of the database file {_file} cannot be created. Check its rights, or set ConnectionStrings__Database.", e);
-        }
-    }
+    private string CannotOpen => $"The database file {_file} cannot be opened for writing. Check the folder and its rights, or set ConnectionStrings__Database.";
 
     private static OperationalException Unavailable(string message, Exception inner) => new(Failure.Unavailable, message, inner);
 
