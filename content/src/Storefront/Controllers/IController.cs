@@ -22,11 +22,11 @@ public static class ControllerExtensions
     }
 
     /// <summary>Names the operation after its method and says which errors it answers besides those of every operation.</summary>
-    internal static RouteHandlerBuilder Operation(this RouteHandlerBuilder route, string id, params int[] problems)
+    internal static RouteHandlerBuilder Operation(this RouteHandlerBuilder route, string id, string summary, params int[] problems)
     {
         foreach (var status in problems)
             route.ProducesProblem(status);
-        return route.WithName(id);
+        return route.WithName(id).WithSummary(summary);
     }
 
     /// <summary>The caller, whose objects these are: `sub`, without which no token is accepted.</summary>

@@ -30,10 +30,10 @@ public sealed class OrderController : IController
     public static void Map(IEndpointRouteBuilder routes)
     {
         var orders = routes.MapGroup("/orders").WithTags("Orders");
-        orders.MapPost("/", PlaceOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(PlaceOrder), 422);
-        orders.MapGet("/", ListOrders).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(ListOrders));
-        orders.MapGet("/{id}", GetOrder).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(GetOrder), 404);
-        orders.MapPost("/{id}/cancel", CancelOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(CancelOrder), 404, 409);
+        orders.MapPost("/", PlaceOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(PlaceOrder), "Place an order", 422);
+        orders.MapGet("/", ListOrders).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(ListOrders), "List your orders, newest first");
+        orders.MapGet("/{id}", GetOrder).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(GetOrder), "Read one of your orders", 404);
+        orders.MapPost("/{id}/cancel", CancelOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(CancelOrder), "Cancel an order before it is charged", 404, 409);
     }
 
     private static async Task<Created<OrderResponse>> PlaceOrder(

@@ -18,9 +18,9 @@ public sealed class ProductController : IController
     public static void Map(IEndpointRouteBuilder routes)
     {
         var products = routes.MapGroup("/products").WithTags("Products");
-        products.MapGet("/", ListProducts).AllowAnonymous().Operation(nameof(ListProducts));
-        products.MapGet("/{sku}", GetProduct).AllowAnonymous().Operation(nameof(GetProduct), 404);
-        products.MapPut("/{sku}", PutProduct).RequireAuthorization(Scopes.ProductsWrite).Operation(nameof(PutProduct), 412, 428);
+        products.MapGet("/", ListProducts).AllowAnonymous().Operation(nameof(ListProducts), "List products").Produces(StatusCodes.Status304NotModified);
+        products.MapGet("/{sku}", GetProduct).AllowAnonymous().Operation(nameof(GetProduct), "Read a product", 404).Produces(StatusCodes.Status304NotModified);
+        products.MapPut("/{sku}", PutProduct).RequireAuthorization(Scopes.ProductsWrite).Operation(nameof(PutProduct), "Create or replace a product", 412, 428);
     }
 
     private static async Task<Results<Ok<Page<ProductResponse>>, StatusCodeHttpResult>> ListProducts(

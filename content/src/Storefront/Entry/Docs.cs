@@ -29,6 +29,12 @@ internal static class Docs
                 operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(Bearer, context.Document)] = [] }];
             return Task.CompletedTask;
         });
+        api.AddSchemaTransformer((schema, context, _) =>
+        {
+            if (context.JsonTypeInfo.Type == typeof(string))
+                schema.Type ??= JsonSchemaType.String | (context.JsonPropertyInfo?.IsGetNullable is true ? JsonSchemaType.Null : 0); // lost where a converter of ours reads the type
+            return Task.CompletedTask;
+        });
     });
 
     public static void MapDocs(this WebApplication app)
@@ -39,7 +45,9 @@ internal static class Docs
         app.MapScalarApiReference("/docs", (page, http) =>
         {
             var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
-            page.WithTitle("Storefront").DisableDefaultFonts().DisableAgent().DisableTelemetry();
+            page.WithTitle("Storefront").DisableDefaultFonts().DisableAgent().DisableTelemetry().AddPreferredSecuritySchemes(Bearer);
+            page.ShowDeveloperTools = DeveloperToolsVisibility.Never; // like the client button, they lead to services of others
+            page.HideClientButton = true;
             page.Nonce = nonce;
             var headers = http.Response.Headers;
             headers.ContentSecurityPolicy =
