@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
 
@@ -33,6 +34,7 @@ internal static class Docs
         {
             if (context.JsonTypeInfo.Type == typeof(string))
                 schema.Type ??= JsonSchemaType.String | (context.JsonPropertyInfo?.IsGetNullable is true ? JsonSchemaType.Null : 0); // lost where a converter of ours reads the type
+            schema.AdditionalPropertiesAllowed |= context.JsonTypeInfo.Type == typeof(ProblemDetails); // traceId, errors
             return Task.CompletedTask;
         });
     });

@@ -8,7 +8,7 @@ internal static class InputGuard
 {
     public static void UseInputGuard(this WebApplication app) => app.Use((http, next) =>
     {
-        if (!http.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
+        if (!http.Request.Path.StartsWithSegments("/v1"))
             return next(http);
         if (!Acceptable(http.Request.GetTypedHeaders().Accept))
             return http.WriteProblemAsync(StatusCodes.Status406NotAcceptable, "The service answers in application/json.");
