@@ -1,5 +1,3 @@
-using System.ComponentModel.DataAnnotations;
-
 namespace Storefront.Controllers;
 
 /// <summary>A page of a list: pass `next` as `after` to get the one behind it; null at the end.</summary>

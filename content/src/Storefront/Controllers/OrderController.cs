@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using System.Security.Claims;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -37,11 +36,8 @@ public sealed class OrderController : IController
     }
 
     private static async Task<Created<OrderResponse>> PlaceOrder(
-        ClaimsPrincipal user,
-        [FromHeader(Name = "Idempotency-Key"), RegularExpression(Rules.IdempotencyKey)] string idempotencyKey,
-        OrderRequest body,
-        OrderService orders,
-        CancellationToken cancellation)
+        ClaimsPrincipal user, [FromHeader(Name = "Idempotency-Key"), RegularExpression(Rules.IdempotencyKey)] string idempotencyKey,
+        OrderRequest body, OrderService orders, CancellationToken cancellation)
     {
         var lines = body.Items.Select(item => (item.Sku, item.Quantity)).ToList();
         var order = await orders.PlaceAsync(user.Subject(), idempotencyKey, lines, cancellation);
@@ -49,12 +45,8 @@ public sealed class OrderController : IController
     }
 
     private static async Task<Ok<Page<OrderResponse>>> ListOrders(
-        ClaimsPrincipal user,
-        OrderService orders,
-        [RegularExpression(Rules.Status)] string? status = null,
-        [Range(1, 100)] int limit = 20,
-        [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null,
-        CancellationToken cancellation = default)
+        ClaimsPrincipal user, OrderService orders, CancellationToken cancellation, [RegularExpression(Rules.Status)] string? status = null,
+        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
     {
         var one = status is null ? (OrderStatus?)null : Enum.Parse<OrderStatus>(status, ignoreCase: true);
         var (items, next) = await orders.ListAsync(user.Subject(), one, Cursor.Decode(after), limit, cancellation);

@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Storefront.Repositories;
@@ -24,11 +23,8 @@ public sealed class ProductController : IController
     }
 
     private static async Task<Results<Ok<Page<ProductResponse>>, StatusCodeHttpResult>> ListProducts(
-        HttpContext http,
-        ProductService products,
-        [Range(1, 100)] int limit = 20,
-        [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null,
-        CancellationToken cancellation = default)
+        HttpContext http, ProductService products, CancellationToken cancellation,
+        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
     {
         var (items, next) = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
         return IsCurrent(http, EntityTag.Of(items.Select(product => $"{product.Sku} {product.Version}").Append(next ?? "")))
@@ -47,13 +43,10 @@ public sealed class ProductController : IController
 
     /// <summary>Creates with `If-None-Match: *`; replaces with `If-Match` and the ETag that the caller has read.</summary>
     private static async Task<Results<Ok<ProductResponse>, Created<ProductResponse>>> PutProduct(
-        HttpContext http,
-        [RegularExpression(Rules.Sku)] string sku,
-        ProductRequest body,
+        HttpContext http, [RegularExpression(Rules.Sku)] string sku, ProductRequest body,
         [FromHeader(Name = "If-Match"), StringLength(100)] string? ifMatch,
         [FromHeader(Name = "If-None-Match"), RegularExpression(@"^\*$")] string? ifNoneMatch,
-        ProductService products,
-        CancellationToken cancellation)
+        ProductService products, CancellationToken cancellation)
     {
         var price = new Money(body.Price.Amount, body.Price.Currency);
         var product = (ifMatch, ifNoneMatch) switch

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Storefront.Entry;
 
 /// <summary>One line for each request, by route template: raw paths and queries hold what callers invent.</summary>

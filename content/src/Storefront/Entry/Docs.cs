@@ -17,11 +17,8 @@ internal static class Docs
         {
             document.Info = new OpenApiInfo { Title = "Storefront", Version = "v1" };
             document.Servers?.Clear(); // the address of one instance says nothing to others
-            document.Components ??= new OpenApiComponents();
-            document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
-            {
-                [Bearer] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", BearerFormat = "JWT" },
-            };
+            var bearer = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", BearerFormat = "JWT" };
+            (document.Components ??= new()).SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme> { [Bearer] = bearer };
             return Task.CompletedTask;
         });
         api.AddOperationTransformer((operation, context, _) =>

@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
@@ -46,14 +45,9 @@ internal static class Health
     {
         foreach (var probe in (string[])["live", "ready", "startup"])
         {
-            app.MapHealthChecks($"/health/{probe}", new HealthCheckOptions
-            {
-                Predicate = check => check.Tags.Contains(probe),
-                ResponseWriter = WriteAsync,
-                AllowCachingResponses = true, // else it writes the cache fields of its own; ours forbid caching
-            })
-                .AllowAnonymous()
-                .DisableHttpMetrics();
+            // AllowCachingResponses: else the framework writes cache fields of its own; ours forbid caching.
+            var options = new HealthCheckOptions { Predicate = check => check.Tags.Contains(probe), ResponseWriter = WriteAsync, AllowCachingResponses = true };
+            app.MapHealthChecks($"/health/{probe}", options).AllowAnonymous().DisableHttpMetrics();
         }
     }
 

@@ -36,7 +36,7 @@ internal abstract partial class Worker(IHostApplicationLifetime lifetime, ILogge
 
 /// <summary>Takes due jobs out of the outbox table and runs them in this process; at the end it waits for those that run.</summary>
 internal sealed partial class JobWorker(
-    IOutbox outbox, JobRunner runner, JobSettings settings, JobMetrics metrics, Migrator migrator, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<JobWorker> logger)
+    Outbox outbox, JobRunner runner, JobSettings settings, JobMetrics metrics, Migrator migrator, IHostApplicationLifetime lifetime, TimeProvider clock, ILogger<JobWorker> logger)
     : Worker(lifetime, logger)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);

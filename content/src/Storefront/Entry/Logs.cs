@@ -1,8 +1,6 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Reflection;
 using System.Text;
-using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
 

@@ -17,14 +17,9 @@ internal static partial class StartupChecks
             CheckProduction(app.Configuration);
 
         var migrator = app.Services.GetRequiredService<Migrator>();
-        if (app.Environment.IsDevelopment())
-        {
-            await migrator.MigrateAsync(CancellationToken.None);
-        }
-        else
-        {
-            await migrator.PendingAsync(CancellationToken.None); // a file that is no database is found now, not by the first request
-        }
+        await (app.Environment.IsDevelopment()
+            ? migrator.MigrateAsync(CancellationToken.None)
+            : migrator.PendingAsync(CancellationToken.None)); // a file that is no database is found now, not by the first request
 
         var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
         Starting(app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"), app.Environment.EnvironmentName, engines);

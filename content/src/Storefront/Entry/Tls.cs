@@ -30,11 +30,10 @@ internal static partial class Tls
     /// <exception cref="OperationalException">An address in plain text, or no certificate outside Development.</exception>
     public static void CheckTls(this WebApplication app)
     {
-        foreach (var url in app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
-        {
-            if (!url.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
-                throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
-        }
+        var endpoints = app.Configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"] ?? "");
+        var urls = app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (!urls.Concat(endpoints).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
+            throw Settings.Refused("ASPNETCORE_URLS", "(or Kestrel__Endpoints) holds an address that is not https://");
         if (app.Configuration[CertificateKey] is { Length: > 0 } file ? !File.Exists(file) : !app.Environment.IsDevelopment())
             throw Settings.Refused(CertificateKey, "must name the PEM file of the server's certificate (and Kestrel__Certificates__Default__KeyPath that of its key)");
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Storefront.Repositories;
 
 namespace Storefront.Entry;
@@ -13,8 +12,8 @@ internal static class Verbs
     {
         [] or [['-' or '/', ..], ..] => null,
         ["migrate", ..] => await MigrateAsync(app.Services.GetRequiredService<Migrator>()),
-        ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(app.Services.GetRequiredService<IOutbox>()),
-        ["jobs", "replay", var id, ..] => await ReplayAsync(app.Services.GetRequiredService<IOutbox>(), id),
+        ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(app.Services.GetRequiredService<Outbox>()),
+        ["jobs", "replay", var id, ..] => await ReplayAsync(app.Services.GetRequiredService<Outbox>(), id),
         ["health", ..] => await HealthAsync(app.Configuration),
         _ => throw new OperationalException(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, health; none serves."),
     };
@@ -26,7 +25,7 @@ internal static class Verbs
         return 0;
     }
 
-    private static async Task<int> ListAsync(IOutbox outbox)
+    private static async Task<int> ListAsync(Outbox outbox)
     {
         var dead = await outbox.ListDeadAsync(limit: 100, CancellationToken.None);
         foreach (var job in dead)
@@ -38,7 +37,7 @@ internal static class Verbs
         return 0;
     }
 
-    private static async Task<int> ReplayAsync(IOutbox outbox, string id)
+    private static async Task<int> ReplayAsync(Outbox outbox, string id)
     {
         var replayed = await outbox.ReplayAsync(id == "all" ? null : id, CancellationToken.None);
         Console.WriteLine($"{replayed} replayed.");
@@ -59,8 +58,7 @@ internal static class Verbs
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
         {
-            Console.WriteLine($"No answer on port {port}: {e.Message}");
-            return 1;
+            throw new OperationalException(Failure.Unavailable, $"There is no answer on port {port}: {e.Message}", e);
         }
     }
 }

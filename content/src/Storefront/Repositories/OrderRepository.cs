@@ -1,4 +1,3 @@
-
 namespace Storefront.Repositories;
 
 public enum OrderStatus

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Threading.Channels;
-
 namespace Storefront.Repositories;
 
 /// <summary>A job as a worker gets it. <paramref name="Attempt"/> counts this one too.</summary>
@@ -16,40 +13,13 @@ public sealed record OutboxSize(long Ready, long Dead, long OldestMilliseconds);
 /// Jobs: written with what they are about, taken under a lease that ends by itself, done at least once, with an effect in
 /// this database exactly once (the inbox). No order is promised between two jobs.
 /// </summary>
-public interface IOutbox
-{
-    Task AddAsync(Session session, string id, string type, byte[] body, TimeSpan delay = default);
-
-    /// <summary>Takes due jobs and counts the attempt, so that one which kills the process is counted too.</summary>
-    Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation);
-
-    /// <summary>Marks the job as done, in the transaction of its effect, and ends it.</summary>
-    /// <returns>False if it was done before: then the effect must not happen again.</returns>
-    Task<bool> CompleteAsync(Session session, Job job);
-
-    /// <summary>Puts the job back for another attempt, or among the dead ones where no delay is given.</summary>
-    Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation);
-
-    Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation);
-
-    /// <summary>Gives dead jobs all their attempts again: one by its id, or all.</summary>
-    /// <returns>How many; two operators at once never replay the same one twice.</returns>
-    Task<int> ReplayAsync(string? id, CancellationToken cancellation);
-
-    Task<OutboxSize> MeasureAsync(CancellationToken cancellation);
-
-    /// <summary>Forgets what was done longer ago than any redelivery can take: at most 1,000 rows a call.</summary>
-    Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation);
-
-    /// <summary>Ends when a job was added here, or after the time given.</summary>
-    Task WaitAsync(TimeSpan time, CancellationToken cancellation);
-}
-
-internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
+public sealed class Outbox(Database database) : IDisposable
 {
     private const int ErrorLength = 2000;
 
-    private readonly Channel<bool> _added = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly SemaphoreSlim _added = new(0);
+
+    public void Dispose() => _added.Dispose();
 
     public async Task AddAsync(Session session, string id, string type, byte[] body, TimeSpan delay = default)
     {
@@ -59,9 +29,10 @@ internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
             VALUES (@id, @type, @body, @trace, clock_ms() + @delay, clock_ms())
             """,
             new { id, type, body, trace = Activity.Current?.Id, delay = (long)delay.TotalMilliseconds });
-        session.OnCommitted(() => _added.Writer.TryWrite(true));
+        session.OnCommitted(() => _added.Release());
     }
 
+    /// <summary>Takes due jobs and counts the attempt, so that one which kills the process is counted too.</summary>
     public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation) =>
         database.WriteAsync(
             session => session.QueryAsync<Job>(
@@ -76,16 +47,20 @@ internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
                 new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
             cancellation);
 
+    /// <summary>Marks the job as done, in the transaction of its effect, and ends it.</summary>
+    /// <returns>False if it was done before: then the effect must not happen again.</returns>
     public async Task<bool> CompleteAsync(Session session, Job job)
     {
         var first = await session.ExecuteAsync(
-            "INSERT INTO inbox (message_id, processed_at) VALUES (@Id, clock_ms()) ON CONFLICT DO NOTHING",
-            new { job.Id });
+            "INSERT INTO inbox (message_id, processed_at) VALUES (@Id, clock_ms()) ON CONFLICT DO NOTHING", new { job.Id });
         await session.ExecuteAsync("DELETE FROM outbox WHERE id = @Id AND lease_token = @LeaseToken", new { job.Id, job.LeaseToken });
         return first == 1;
     }
 
-    // An upsert: where a broker carries the job there is no row any more, and a stale attempt must not overwrite a later one.
+    /// <summary>
+    /// Puts the job back for another attempt, or among the dead ones where no delay is given. An upsert: where a broker carries
+    /// the job there is no row any more, and a stale attempt must not overwrite a later one.
+    /// </summary>
     public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
         database.ExecuteAsync(
             """
@@ -113,6 +88,8 @@ internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
         database.QueryAsync<DeadJob>(
             "SELECT id, type, attempt, created_at, last_error FROM outbox WHERE state = 1 ORDER BY id LIMIT @limit", new { limit }, cancellation);
 
+    /// <summary>Gives dead jobs all their attempts again: one by its id, or all.</summary>
+    /// <returns>How many; two operators at once never replay the same one twice.</returns>
     public Task<int> ReplayAsync(string? id, CancellationToken cancellation) =>
         database.ExecuteAsync(
             "UPDATE outbox SET state = 0, attempt = 0, available_at = clock_ms() WHERE state = 1 AND (id = @id OR @id = '')",
@@ -127,22 +104,18 @@ internal sealed class Outbox(Database database, TimeProvider clock) : IOutbox
             """,
             null, cancellation)).Single();
 
+    /// <summary>Forgets what was done longer ago than any redelivery can take: at most 1,000 rows a call.</summary>
     public Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation) =>
         database.ExecuteAsync(
             "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox WHERE processed_at < clock_ms() - @age LIMIT 1000)",
             new { age = (long)age.TotalMilliseconds }, cancellation);
 
+    /// <summary>Ends when a job was added here, or after the time given.</summary>
     public async Task WaitAsync(TimeSpan time, CancellationToken cancellation)
     {
-        using var timeout = new CancellationTokenSource(time, clock);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellation);
-        try
-        {
-            await _added.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested)
-        {
-        }
+        await _added.WaitAsync(time, cancellation);
+        while (_added.Wait(0, CancellationToken.None))
+            continue; // one look finds all that were added
     }
 
     /// <summary>PostgreSQL refuses U+0000: then the failure could not be recorded, and the job would come again for ever.</summary>

@@ -1,5 +1,3 @@
-using System.ComponentModel.DataAnnotations;
-using System.Text.Json;
 using Microsoft.Extensions.Http.Resilience;
 using Polly;
 using Polly.CircuitBreaker;
@@ -33,11 +31,8 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
 {
     public async Task<bool> ChargeAsync(string orderId, Money total, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "charges")
-        {
-            Headers = { { IdempotencyKey, orderId } },
-            Content = JsonContent.Create(new { orderId, total.Amount, total.Currency }),
-        };
+        using var body = JsonContent.Create(new { orderId, total.Amount, total.Currency });
+        using var request = new HttpRequestMessage(HttpMethod.Post, "charges") { Headers = { { IdempotencyKey, orderId } }, Content = body };
         try
         {
             using var response = await http.SendAsync(request, cancellation);

@@ -14,11 +14,10 @@ public static class Registration
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Migrator>();
-        services.AddSingleton<IOutbox, Outbox>();
+        services.AddSingleton<Outbox>();
         services.Scan(scan => scan.FromAssemblyOf<Database>()
-            .AddClasses(classes => classes.InNamespaceOf<Database>().Where(type => type.Name.EndsWith("Repository", StringComparison.Ordinal)), publicOnly: false)
-            .AsMatchingInterface()
-            .WithSingletonLifetime());
+            .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Repository", StringComparison.Ordinal)), publicOnly: false)
+            .AsMatchingInterface().WithSingletonLifetime());
 
         builder.AddDatabase();
         builder.AddCache();

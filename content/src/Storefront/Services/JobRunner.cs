@@ -1,6 +1,3 @@
-using System.ComponentModel.DataAnnotations;
-using System.Diagnostics;
-using System.Text.Json;
 using Storefront.Repositories;
 
 namespace Storefront.Services;
@@ -28,7 +25,7 @@ public sealed record JobSettings
 
 /// <summary>One job, once: the same whether it comes from the table or from a broker.</summary>
 public sealed partial class JobRunner(
-    IEnumerable<IJobHandler> handlers, IOutbox outbox, Database database, JobSettings settings, JobMetrics metrics, TimeProvider clock, ILogger<JobRunner> logger)
+    IEnumerable<IJobHandler> handlers, Outbox outbox, Database database, JobSettings settings, JobMetrics metrics, TimeProvider clock, ILogger<JobRunner> logger)
 {
     public static readonly ActivitySource Traces = new("Storefront.Jobs");
 

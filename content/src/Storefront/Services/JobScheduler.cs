@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Storefront.Repositories;
 
 namespace Storefront.Services;
@@ -19,7 +18,7 @@ public interface IJobHandler
 }
 
 /// <summary>Adds jobs to the transaction of what they are about: both are kept or none.</summary>
-public sealed class JobScheduler(IOutbox outbox, TimeProvider clock)
+public sealed class JobScheduler(Outbox outbox, TimeProvider clock)
 {
     public Task AddAsync<T>(Session session, string type, T body, TimeSpan delay = default) =>
         outbox.AddAsync(session, Guid.CreateVersion7(clock.GetUtcNow()).ToString(), type, JsonSerializer.SerializeToUtf8Bytes(body, Json), delay);

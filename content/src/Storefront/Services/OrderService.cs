@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using Storefront.Repositories;
 
 namespace Storefront.Services;
@@ -64,8 +63,7 @@ public sealed class OrderService(
     private async Task<Order> PriceAsync(Session session, string owner, IReadOnlyList<(string Sku, int Quantity)> lines)
     {
         var known = (await products.FindAllAsync(session, [.. lines.Select(line => line.Sku).Distinct()])).ToDictionary(product => product.Sku);
-        var items = lines
-            .Select(line => known.TryGetValue(line.Sku, out var product)
+        var items = lines.Select(line => known.TryGetValue(line.Sku, out var product)
                 ? new OrderItem(product.Sku, line.Quantity, new Money(product.Amount, product.Currency))
                 : throw new OperationalException(Failure.Refused, $"There is no product {line.Sku}."))
             .ToList();

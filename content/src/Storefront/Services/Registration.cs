@@ -15,11 +15,7 @@ public static class Registration
         services.AddSingleton<JobMetrics>();
         services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
         services.Scan(scan => scan.FromAssemblyOf<OrderService>()
-            .AddClasses(classes => classes.InNamespaceOf<OrderService>().Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal)))
-            .AsSelf()
-            .WithSingletonLifetime()
-            .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false)
-            .As<IJobHandler>()
-            .WithSingletonLifetime());
+            .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
+            .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Text;
+using System.Text.Unicode;
 
 namespace Storefront.Utilities;
 
@@ -17,18 +18,9 @@ public static class Cursor
     {
         if (cursor is null)
             return null;
-        try
-        {
-            var key = Strict.GetString(Base64Url.DecodeFromChars(cursor));
-            return key.Any(char.IsControl) ? throw NotOurs() : key;
-        }
-        catch (Exception e) when (e is FormatException or DecoderFallbackException)
-        {
-            throw NotOurs();
-        }
+        var bytes = Base64Url.IsValid(cursor) ? Base64Url.DecodeFromChars(cursor) : throw NotOurs();
+        return Utf8.IsValid(bytes) && !Encoding.UTF8.GetString(bytes).Any(char.IsControl) ? Encoding.UTF8.GetString(bytes) : throw NotOurs();
     }
-
-    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private static OperationalException NotOurs() =>
         new(Failure.Invalid, "The cursor is not one of ours: pass `next` of the page before as `after`, unchanged.");
