@@ -17,6 +17,18 @@ public partial class GenerationTests(TemplatePackage package)
     }
 
     [Fact]
+    public async Task Writes_the_text_of_content_as_it_is()
+    {
+        var directory = package.NewFolder();
+        (await package.NewAsync(directory, "-n", "Storefront", "--no-restore")).MustSucceed();
+
+        var content = (await Repository.FilesAsync()).Where(file => file.StartsWith("content/", StringComparison.Ordinal));
+        var changed = content.Where(file =>
+            Tree.Hash(Path.Combine(Repository.Root, file)) != Tree.Hash(Path.Combine(directory, "Storefront", file["content/".Length..])));
+        changed.Should().Equal("content/.prodapi.json");
+    }
+
+    [Fact]
     public async Task Leaves_no_trace_of_the_template_or_of_the_machine()
     {
         var shop = await package.NewShopAsync("--port", "5111");

@@ -30,6 +30,8 @@ public partial class NamesTests(TemplatePackage package)
     [InlineData("Environment")]
     [InlineData("Dapper")]
     [InlineData("Order")]
+    [InlineData("OrderService")]
+    [InlineData("Acme.Product.Api")]
     [InlineData("Services")]
     [InlineData("Unit")]
     // Letters beyond ASCII.
@@ -55,6 +57,25 @@ public partial class NamesTests(TemplatePackage package)
         var slug = Secrets().Match(await File.ReadAllTextAsync(project, TestContext.Current.CancellationToken)).Groups[1].Value;
         slug.Should().MatchRegex("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$");
     }
+
+    [Fact]
+    public async Task No_service_is_named_like_one_of_its_own_types()
+    {
+        var sources = Directory.GetFiles(Path.Combine(package.Checkout, "content/src"), "*.cs", SearchOption.AllDirectories);
+        var types = sources.SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0).ToList();
+        var template = await File.ReadAllTextAsync(Path.Combine(package.Checkout, ".template.config/template.json"), TestContext.Current.CancellationToken);
+
+        // A list of all types would be long. Only these can be what someone calls a service.
+        types.Should().NotBeEmpty();
+        types.Where(name => OneWord().IsMatch(name)).Where(name => !Regex.IsMatch(template, $@"[(|]{name}[)|]"))
+            .Should().BeEmpty("the last step of serviceName in template.json lists them");
+    }
+
+    [GeneratedRegex(@"^(?:[a-z]+ )*(?:class|record|struct|interface|enum) (\w+)")]
+    private static partial Regex Declaration();
+
+    [GeneratedRegex("^[A-Z][a-z]*$|Service$")]
+    private static partial Regex OneWord();
 
     [GeneratedRegex("<UserSecretsId>(.*)-secrets</UserSecretsId>")]
     private static partial Regex Secrets();

@@ -74,10 +74,11 @@ internal sealed class RunningService : IAsyncDisposable
 
             if (line.StartsWith('{') && line.Contains(Listening, StringComparison.Ordinal))
             {
-                using var entry = JsonDocument.Parse(line);
-                var message = entry.RootElement.GetProperty("Message").GetString()!;
+                var message = JsonSerializer.Deserialize<LogEntry>(line, JsonSerializerOptions.Web)!.Message;
                 address.TrySetResult(new Uri(message[Listening.Length..]));
             }
         }
     }
+
+    private sealed record LogEntry(string Message);
 }

@@ -33,9 +33,11 @@ public class ServiceTests(TemplatePackage package)
     [Fact]
     public async Task The_service_in_content_runs_as_it_stands()
     {
-        (await Command.RunAsync(package.Checkout, "dotnet build content/src/Storefront")).MustSucceed();
+        var checkout = package.NewFolder();
+        await TemplatePackage.CheckOutAsync(checkout);
+        (await Command.RunAsync(checkout, "dotnet build content/src/Storefront")).MustSucceed();
 
-        await using var service = await RunningService.StartAsync(package.Checkout, OwnHome(), Commands.RunContent);
+        await using var service = await RunningService.StartAsync(checkout, OwnHome(), Commands.RunContent);
 
         var products = await service.Client.GetAsync("/v1/products", TestContext.Current.CancellationToken);
         products.StatusCode.Should().Be(HttpStatusCode.OK);

@@ -21,11 +21,7 @@ public sealed class TemplatePackage : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        foreach (var file in await Repository.FilesAsync())
-        {
-            Tree.Copy(Path.Combine(Repository.Root, file), Path.Combine(Checkout, file));
-        }
-
+        await CheckOutAsync(Checkout);
         foreach (var leftOver in new[] { "bin/Debug/a.dll", "obj/a.cache", "data/a.db", "packages.lock.json", "TestResults/a.trx", "a.csproj.user" })
         {
             var file = Path.Combine(Checkout, "content/src/Storefront", leftOver);
@@ -47,6 +43,15 @@ public sealed class TemplatePackage : IAsyncLifetime
 
     /// <summary>An empty folder outside of the repository, for one test.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(folder, Guid.NewGuid().ToString("N"))).FullName;
+
+    /// <summary>Copies the tracked files to this folder.</summary>
+    internal static async Task CheckOutAsync(string target)
+    {
+        foreach (var file in await Repository.FilesAsync())
+        {
+            Tree.Copy(Path.Combine(Repository.Root, file), Path.Combine(target, file));
+        }
+    }
 
     /// <summary>Packs the checkout and gives the path of the package.</summary>
     internal async Task<string> PackAsync()
