@@ -4,6 +4,7 @@ using Storefront.Services;
 
 try
 {
+    Authentication.PrepareUserSecrets();
     var builder = WebApplication.CreateBuilder(args);
 
     builder.AddLogs(); // first: whatever fails below is one line in the log

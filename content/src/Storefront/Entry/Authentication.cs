@@ -1,4 +1,8 @@
+using System.Reflection;
+using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
+using Microsoft.Extensions.Configuration.UserSecrets;
+using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.Tokens;
 using Storefront.Controllers;
 
@@ -8,6 +12,17 @@ namespace Storefront.Entry;
 internal static class Authentication
 {
     private const string Section = "Authentication:Schemes:Bearer";
+
+    /// <summary>
+    /// `dotnet user-jwts` keeps its key in the user secrets. If their folder did not exist at the start it would not be watched,
+    /// and the first token would be refused until a restart.
+    /// </summary>
+    public static void PrepareUserSecrets()
+    {
+        var id = Assembly.GetExecutingAssembly().GetCustomAttribute<UserSecretsIdAttribute>()!.UserSecretsId;
+        if (Environment.GetEnvironmentVariable("ASPNETCORE_ENVIRONMENT") == Environments.Development)
+            Directory.CreateDirectory(Path.GetDirectoryName(PathHelper.GetSecretsPathFromSecretsId(id))!);
+    }
 
     public static void AddTokenAuthentication(this WebApplicationBuilder builder)
     {
@@ -22,6 +37,10 @@ internal static class Authentication
                 .. builder.Environment.IsDevelopment() ? [SecurityAlgorithms.HmacSha256] : Array.Empty<string>(), // what `dotnet user-jwts` signs with
             ];
         });
+
+        // A key that `dotnet user-jwts` makes while the service runs counts at once.
+        builder.Services.AddSingleton<IOptionsChangeTokenSource<JwtBearerOptions>>(
+            new ConfigurationChangeTokenSource<JwtBearerOptions>(JwtBearerDefaults.AuthenticationScheme, builder.Configuration.GetSection(Section)));
 
         // The hosted service of Data Protection writes keys into the home folder, for cookies that a service of tokens does not have.
         var dataProtection = builder.Services.Where(service => service.ImplementationType?.Name == "DataProtectionHostedService").ToList();

@@ -1,0 +1,37 @@
+using System.Security.Cryptography;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Integration;
+
+/// <summary>Tokens as `dotnet user-jwts` makes them, and any other.</summary>
+internal static class Tokens
+{
+    public const string Settings = "Authentication:Schemes:Bearer:SigningKeys";
+    public const string Issuer = "dotnet-user-jwts";
+    public const string Audience = "https://localhost:7443";
+
+    public static readonly string[] AllScopes = ["orders:read", "orders:write", "products:write"];
+
+    public static byte[] Key { get; } = RandomNumberGenerator.GetBytes(32);
+
+    /// <param name="scopes">A text is one claim, a list of texts repeated ones; none given is all scopes.</param>
+    public static string Of(string user, params object[] scopes) =>
+        Make(new() { ["sub"] = user, ["scope"] = scopes is [] ? string.Join(' ', AllScopes) : scopes is [string one] ? one : scopes.Cast<string>().ToArray() });
+
+    public static string Make(
+        Dictionary<string, object> claims,
+        string issuer = Issuer,
+        string audience = Audience,
+        byte[]? key = null,
+        int validFrom = -60,
+        int validTo = 3600) => new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(new SecurityTokenDescriptor
+        {
+            Claims = claims,
+            Issuer = issuer,
+            Audience = audience,
+            NotBefore = DateTime.UtcNow.AddSeconds(validFrom),
+            Expires = DateTime.UtcNow.AddSeconds(validTo),
+            SigningCredentials = new SigningCredentials(new SymmetricSecurityKey(key ?? Key), SecurityAlgorithms.HmacSha256),
+        });
+}
