@@ -30,14 +30,13 @@ internal static class JsonContract
     /// <summary>The serializer respects that a member is not nullable, but not that the items of a list are not.</summary>
     private static void RefuseNullItems(JsonTypeInfo type)
     {
-        if (type.Kind == JsonTypeInfoKind.Enumerable)
+        if (type.Kind != JsonTypeInfoKind.Enumerable)
+            return;
+        type.OnDeserialized = list =>
         {
-            type.OnDeserialized = list =>
-            {
-                if (((IEnumerable)list).Cast<object?>().Contains(null))
-                    throw new JsonException("A null value stands in a list.");
-            };
-        }
+            if (((IEnumerable)list).Cast<object?>().Contains(null))
+                throw new JsonException("A null value stands in a list.");
+        };
     }
 }
 

@@ -29,12 +29,11 @@ public static class Registration
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         builder.Services.AddSingleton<Database>(_ =>
         {
-            var connection = builder.Configuration.GetConnectionString("Database");
-            return string.IsNullOrEmpty(connection) && builder.Environment.IsDevelopment()
-                ? new SqliteDatabase("Data Source=data/storefront.db", builder.Environment.ContentRootPath)
-                : connection?.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase) is true
-                    ? new SqliteDatabase(connection, builder.Environment.ContentRootPath)
-                    : throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Data Source=file' for SQLite");
+            var given = builder.Configuration.GetConnectionString("Database");
+            var connection = string.IsNullOrEmpty(given) && builder.Environment.IsDevelopment() ? "Data Source=data/storefront.db" : given;
+            return connection?.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase) is true
+                ? new SqliteDatabase(connection, builder.Environment.ContentRootPath)
+                : throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Data Source=file' for SQLite");
         });
         builder.Services.AddSingleton(provider => new Engine("database", provider.GetRequiredService<Database>().Description));
     }

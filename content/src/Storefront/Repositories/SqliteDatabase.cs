@@ -43,11 +43,7 @@ public sealed partial class SqliteDatabase : Database, IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _writer.Dispose();
-        SqliteConnection.ClearPool(new SqliteConnection(_connectionString));
-    }
+    public void Dispose() => _writer.Dispose();
 
     internal override UpgradeEngineBuilder Migrations() => DeployChanges.To.SqliteDatabase(_connectionString).WithTransaction().WithPreprocessor(new Rewriter(this));
 
