@@ -17,26 +17,33 @@ public class AccessTests(SharedHost shared)
 
     private static readonly byte[] ForeignKey = [.. Tokens.Key.Select(each => (byte)~each)];
 
-    public static TheoryData<string, Func<string>> BadTokens => new()
-    {
-        { "garbage", () => "garbage" },
-        { "alg none", () => Unsigned("none", "") },
-        { "no signature", () => Unsigned("HS256", "") },
-        { "expired", () => Tokens.Make(Claims(), validFrom: -7200, validTo: -3600) },
-        { "not yet valid", () => Tokens.Make(Claims(), validFrom: 3600, validTo: 7200) },
-        { "wrong audience", () => Tokens.Make(Claims(), audience: "https://elsewhere") },
-        { "wrong issuer", () => Tokens.Make(Claims(), issuer: "elsewhere") },
-        { "foreign key", () => Tokens.Make(Claims(), key: ForeignKey) },
-    };
-
     [Theory]
-    [MemberData(nameof(BadTokens))]
+    [InlineData("garbage")]
+    [InlineData("alg none")]
+    [InlineData("no signature")]
+    [InlineData("expired")]
+    [InlineData("not yet valid")]
+    [InlineData("wrong audience")]
+    [InlineData("wrong issuer")]
+    [InlineData("foreign key")]
     [Trait("Readiness", "25")]
-    public async Task A_token_that_is_not_ours_is_refused(string what, Func<string> token)
+    public async Task A_token_that_is_not_ours_is_refused(string token)
     {
-        using var answer = await shared.Host.WithToken(token()).GetAsync("/v1/orders");
+        var client = shared.Host.WithToken(token switch
+        {
+            "alg none" => Unsigned("none"),
+            "no signature" => Unsigned("HS256"),
+            "expired" => Tokens.Make(Claims(), validFrom: -7200, validTo: -3600),
+            "not yet valid" => Tokens.Make(Claims(), validFrom: 3600, validTo: 7200),
+            "wrong audience" => Tokens.Make(Claims(), audience: "https://elsewhere"),
+            "wrong issuer" => Tokens.Make(Claims(), issuer: "elsewhere"),
+            "foreign key" => Tokens.Make(Claims(), key: ForeignKey),
+            _ => token,
+        });
 
-        (await answer.ShouldBeProblemAsync(401)).Should().NotBeNull(what);
+        using var answer = await client.GetAsync("/v1/orders");
+
+        await answer.ShouldBeProblemAsync(401);
         answer.Headers.WwwAuthenticate.ToString().Should().StartWith("Bearer");
     }
 
@@ -153,10 +160,10 @@ public class AccessTests(SharedHost shared)
 
     private static Dictionary<string, object> Claims() => new() { ["sub"] = "u", ["scope"] = "orders:read" };
 
-    private static string Unsigned(string algorithm, string signature)
+    private static string Unsigned(string algorithm)
     {
         var body = Tokens.Make(Claims()).Split('.')[1];
-        return $"{System.Buffers.Text.Base64Url.EncodeToString(Encoding.UTF8.GetBytes($$"""{"alg":"{{algorithm}}","typ":"JWT"}"""))}.{body}.{signature}";
+        return $"{System.Buffers.Text.Base64Url.EncodeToString(Encoding.UTF8.GetBytes($$"""{"alg":"{{algorithm}}","typ":"JWT"}"""))}.{body}.";
     }
 
     private IEnumerable<RouteEndpoint> Endpoints() => shared.Host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>();

@@ -27,8 +27,9 @@ internal static partial class AccessLog
     }
 
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
-    public static bool IsProbe(this HttpContext http) =>
-        http.Request.Path.StartsWithSegments("/health") || http.Request.Path.StartsWithSegments("/metrics");
+    public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value ?? "");
+
+    private static readonly HashSet<string> Probes = new(StringComparer.OrdinalIgnoreCase) { "/health/live", "/health/ready", "/health/startup", "/metrics" };
 
     [LoggerMessage(2, LogLevel.Information, "{Method} {Route} {Status} in {Milliseconds} ms for {UserId} from {Client}", EventName = "Request")]
     private static partial void Answered(ILogger logger, string method, string route, int status, double milliseconds, string? userId, string? client);

@@ -47,7 +47,7 @@ internal static class Health
         {
             // AllowCachingResponses: else the framework writes cache fields of its own; ours forbid caching.
             var options = new HealthCheckOptions { Predicate = check => check.Tags.Contains(probe), ResponseWriter = WriteAsync, AllowCachingResponses = true };
-            app.MapHealthChecks($"/health/{probe}", options).AllowAnonymous().DisableHttpMetrics();
+            app.MapHealthChecks($"/health/{probe}", options).WithMetadata(new HttpMethodMetadata(["GET", "HEAD"])).AllowAnonymous().DisableHttpMetrics();
         }
     }
 

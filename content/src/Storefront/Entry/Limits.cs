@@ -58,7 +58,7 @@ internal static class Limits
         });
     }
 
-    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "", key => RateLimitPartition.GetConcurrencyLimiter(
+    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
         key, _ => new() { PermitLimit = settings.ConcurrentRequests, QueueLimit = settings.ConcurrentRequests }));
 
     private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) => ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(

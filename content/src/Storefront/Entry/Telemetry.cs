@@ -30,5 +30,5 @@ internal static class Telemetry
     }
 
     public static void MapMetrics(this WebApplication app) =>
-        app.MapPrometheusScrapingEndpoint("/metrics").AllowAnonymous().DisableHttpMetrics();
+        app.MapPrometheusScrapingEndpoint("/metrics").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"])).AllowAnonymous().DisableHttpMetrics();
 }

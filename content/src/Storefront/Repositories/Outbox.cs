@@ -65,7 +65,8 @@ public sealed class Outbox(Database database) : IDisposable
         database.ExecuteAsync(
             """
             INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
-            VALUES (@Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error)
+            SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error
+            WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id) OR EXISTS (SELECT 1 FROM outbox WHERE id = @Id)
             ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
               last_error = excluded.last_error, lease_until = 0, lease_token = NULL
             WHERE excluded.attempt > outbox.attempt OR outbox.lease_token = @LeaseToken

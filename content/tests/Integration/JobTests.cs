@@ -1,0 +1,203 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Storefront.Repositories;
+using Storefront.Services;
+using Storefront.Utilities;
+
+namespace Integration;
+
+public class JobTests
+{
+    private static readonly (string Key, string Value)[] Fast = [("Orders:CancelWindowSeconds", "0"), ("Jobs:MaxAttempts", "3"), ("Jobs:BackoffSeconds", "0.2")];
+
+    [Theory]
+    [InlineData("no-such-type", "{}", "no-such-type")]
+    [InlineData("charge-payment", "{", "JSON")]
+    [InlineData("charge-payment", "null", "null")]
+    [InlineData("charge-payment", """{"orderId":null}""", "null")]
+    [InlineData("charge-payment", "{}", "orderId")]
+    [Trait("Readiness", "39")]
+    public async Task A_job_that_nobody_can_do_is_dead_at_once_and_the_others_go_on(string type, string body, string reason)
+    {
+        await using var host = await TestHost.StartAsync(settings: Fast);
+        var client = host.Client("u");
+        await AddAsync(host, "poison", type, body);
+
+        var order = await client.PlaceAsync();
+
+        await client.BecomesAsync(order, "paid");
+        var dead = await DeadAsync(host, "poison");
+        dead.Attempt.Should().Be(1);
+        dead.LastError.Should().Contain(reason);
+        host.Log.Entries.Should().ContainSingle(entry => entry.Level == LogLevel.Error && entry.Message.Contains("poison", StringComparison.Ordinal));
+        await Testing.EventuallyAsync(
+            async () => (await host.Client().GetStringAsync("/metrics")).Contains("jobs_duration_seconds_count", StringComparison.Ordinal), "the metric counts it");
+    }
+
+    [Fact]
+    [Trait("Readiness", "39")]
+    public async Task A_job_that_fails_is_tried_with_growing_pauses_until_it_is_dead_and_can_be_replayed()
+    {
+        var (down, calls) = (true, new ConcurrentQueue<(string Order, DateTime Time)>());
+        await using var host = await TestHost.StartAsync(
+            services => services.AddSingleton<IPaymentGateway>(new FakeGateway((order, total) =>
+            {
+                calls.Enqueue((order, DateTime.UtcNow));
+                return down && total.Amount == 4980 ? throw new OperationalException(Failure.Unavailable, "out of order\0") : Task.FromResult(true);
+            })),
+            settings: [.. Fast, ("Jobs:BackoffSeconds", "1")]); // longer than the pause between two looks for jobs
+        var client = host.Client("u");
+        var (failing, other) = (await client.PlaceAsync(), await client.PlaceAsync("""{"items":[{"sku":"FILTER-100","quantity":1}]}"""));
+
+        await client.BecomesAsync(other, "paid");
+        var dead = await DeadAsync(host);
+        var times = calls.Where(call => call.Order == failing["id"]!.ToString()).Select(call => call.Time).ToList();
+
+        dead.Should().BeEquivalentTo(new { Type = "charge-payment", Attempt = 3 });
+        dead.LastError.Should().Contain("out of order");
+        times.Should().HaveCount(3);
+        (times[1] - times[0]).Should().BeGreaterThan(TimeSpan.FromSeconds(0.75));
+        (times[2] - times[1]).Should().BeGreaterThan(TimeSpan.FromSeconds(2.35));
+        (await client.StatusAsync(failing)).Should().Be("pending");
+
+        down = false;
+        (await host.Services.GetRequiredService<Outbox>().ReplayAsync("another", CancellationToken.None)).Should().Be(0);
+        (await host.Services.GetRequiredService<Outbox>().ReplayAsync(dead.Id, CancellationToken.None)).Should().Be(1);
+        (await host.Services.GetRequiredService<Outbox>().ReplayAsync(dead.Id, CancellationToken.None)).Should().Be(0);
+        await client.BecomesAsync(failing, "paid");
+    }
+
+    [Fact]
+    [Trait("Readiness", "38")]
+    public async Task A_job_that_is_delivered_twice_has_its_effect_once()
+    {
+        var charges = 0;
+        await using var host = await TestHost.StartAsync(
+            services => services.AddSingleton<IPaymentGateway>(new FakeGateway((_, _) => Task.FromResult(Interlocked.Increment(ref charges) > 0))),
+            settings: Fast);
+        var client = host.Client("u");
+        var order = await client.PlaceAsync();
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("receipts") == 1, "the receipt is filed");
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "nothing waits");
+
+        await using (var connection = await host.Database.OpenAsync())
+        {
+            foreach (var id in (await connection.QueryAsync<string>("SELECT message_id FROM inbox")).ToList())
+            {
+                var type = await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM receipts WHERE id = @id", new { id }) == 1 ? "send-receipt" : "charge-payment";
+                await InsertAsync(host, id, type, $$"""{"orderId":"{{order["id"]}}"}""");
+            }
+        }
+
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "both are done again");
+        (await host.Database.CountAsync("receipts")).Should().Be(1);
+        charges.Should().Be(1);
+        host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Warning && entry.Category.Contains(nameof(JobRunner), StringComparison.Ordinal));
+    }
+
+    [Fact]
+    [Trait("Readiness", "38")]
+    public async Task The_job_of_a_worker_that_died_is_taken_when_its_lease_ends()
+    {
+        await using var host = await TestHost.StartAsync(settings: Fast);
+        var end = DateTimeOffset.UtcNow.AddSeconds(1).ToUnixTimeMilliseconds();
+        await InsertAsync(host, "left", "no-such-type", "{}", attempt: 1, leaseUntil: end);
+
+        var dead = await DeadAsync(host, "left");
+
+        dead.Attempt.Should().Be(2);
+        DateTimeOffset.UtcNow.ToUnixTimeMilliseconds().Should().BeGreaterThanOrEqualTo(end);
+    }
+
+    [Fact]
+    [Trait("Readiness", "38")]
+    public async Task A_job_that_kills_its_worker_each_time_is_dead_after_all_attempts()
+    {
+        await using var host = await TestHost.StartAsync(settings: Fast);
+        await InsertAsync(host, "killer", "send-receipt", """{"orderId":"none"}""", attempt: 3);
+
+        (await DeadAsync(host, "killer")).LastError.Should().Contain("last attempt");
+    }
+
+    [Fact]
+    [Trait("Readiness", "38")]
+    public async Task A_worker_that_lost_its_lease_takes_nothing_from_the_one_that_has_it()
+    {
+        await using var host = await TestHost.StartAsync(services => services.Remove(services.Single(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Name == "JobWorker")));
+        var (outbox, database) = (host.Services.GetRequiredService<Outbox>(), host.Services.GetRequiredService<Database>());
+        Task<IReadOnlyList<Job>> ClaimAsync() => outbox.ClaimAsync(10, TimeSpan.FromMinutes(10), CancellationToken.None);
+        Task<bool> CompleteAsync(Job job) => database.WriteAsync(session => outbox.CompleteAsync(session, job), CancellationToken.None);
+        await AddAsync(host, "job", "type", "{}");
+
+        var first = (await ClaimAsync()).Single();
+        (await ClaimAsync()).Should().BeEmpty("it is leased");
+        await host.Database.ExecuteAsync("UPDATE outbox SET lease_until = 0");
+        var second = (await ClaimAsync()).Single();
+        await outbox.FailAsync(first, TimeSpan.Zero, "late", CancellationToken.None);
+
+        second.Attempt.Should().Be(2);
+        (await host.Database.CountAsync("outbox", "lease_token = @LeaseToken AND last_error IS NULL", new { second.LeaseToken })).Should().Be(1, "the late failure counts for nothing");
+        (await CompleteAsync(first)).Should().BeTrue("its effect is the first");
+        (await host.Database.CountAsync("outbox", "lease_token = @LeaseToken", new { second.LeaseToken })).Should().Be(1, "the other one still works");
+        (await CompleteAsync(second)).Should().BeFalse("the effect is there");
+        (await host.Database.CountAsync("outbox")).Should().Be(0);
+    }
+
+    [Fact]
+    [Trait("Readiness", "38")]
+    public async Task A_worker_that_fails_late_does_not_bring_a_finished_job_back()
+    {
+        await using var host = await TestHost.StartAsync(services => services.Remove(services.Single(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Name == "JobWorker")));
+        var (outbox, database) = (host.Services.GetRequiredService<Outbox>(), host.Services.GetRequiredService<Database>());
+        await AddAsync(host, "job", "type", "{}");
+        var first = (await outbox.ClaimAsync(1, TimeSpan.Zero, CancellationToken.None)).Single();
+        var second = (await outbox.ClaimAsync(1, TimeSpan.Zero, CancellationToken.None)).Single();
+        await database.WriteAsync(session => outbox.CompleteAsync(session, second), CancellationToken.None);
+
+        await outbox.FailAsync(first, null, "late", CancellationToken.None);
+
+        (await host.Database.CountAsync("outbox")).Should().Be(0);
+    }
+
+    [Fact]
+    [Trait("Readiness", "40")]
+    public async Task A_job_is_added_with_its_transaction_or_not_at_all()
+    {
+        await using var host = await TestHost.StartAsync(settings: Fast);
+        var rolledBack = () => AddAsync(host, "never", "no-such-type", "{}", () => throw new InvalidOperationException("rolled back"));
+
+        await rolledBack.Should().ThrowAsync<InvalidOperationException>();
+        await AddAsync(host, "later", "no-such-type", "{}");
+
+        await DeadAsync(host, "later");
+        (await host.Database.CountAsync("outbox", "id = 'never'")).Should().Be(0);
+    }
+
+    private static Task<bool> AddAsync(TestHost host, string id, string type, string body, Action? before = null) =>
+        host.Services.GetRequiredService<Database>().WriteAsync(
+            async session =>
+            {
+                await host.Services.GetRequiredService<Outbox>().AddAsync(session, id, type, Encoding.UTF8.GetBytes(body));
+                before?.Invoke(); // the commit
+                return true;
+            },
+            CancellationToken.None);
+
+    private static Task InsertAsync(TestHost host, string id, string type, string body, long attempt = 0, long leaseUntil = 0) =>
+        host.Database.ExecuteAsync(
+            "INSERT INTO outbox (id, type, body, attempt, available_at, lease_until, created_at) VALUES (@id, @type, @body, @attempt, 0, @leaseUntil, 0)",
+            new { id, type, body = Encoding.UTF8.GetBytes(body), attempt, leaseUntil });
+
+    private static async Task<DeadJob> DeadAsync(TestHost host, string? id = null)
+    {
+        DeadJob? dead = null;
+        await Testing.EventuallyAsync(
+            async () => (dead = (await host.Services.GetRequiredService<Outbox>().ListDeadAsync(10, CancellationToken.None)).FirstOrDefault(job => id is null || job.Id == id)) is not null,
+            "the job is dead");
+        return dead!;
+    }
+}

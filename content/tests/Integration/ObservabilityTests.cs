@@ -1,0 +1,82 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Integration;
+
+public class ObservabilityTests
+{
+    [Fact]
+    [Trait("Readiness", "56")]
+    public async Task A_thousand_invented_paths_add_no_series_and_probes_are_not_counted()
+    {
+        await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "0"));
+        var client = host.Client("u");
+        var name = Testing.NewName();
+        await client.BecomesAsync(await client.PlaceAsync(), "paid");
+        foreach (var batch in Enumerable.Range(0, 1000).Chunk(50))
+        {
+            await Task.WhenAll(batch.Select(i => client.GetAsync(i % 2 == 0 ? $"/{name}/{i}" : $"/v1/products/{name.ToUpperInvariant()}{i}?q={i}")));
+        }
+        foreach (var probe in (string[])["/health/live", "/health/ready", "/health/startup", "/metrics"])
+        {
+            (await client.GetAsync(probe)).StatusCode.Should().Be(HttpStatusCode.OK);
+        }
+
+        var metrics = "";
+        await Testing.EventuallyAsync(
+            async () => (metrics = await client.GetStringAsync("/metrics")).Contains("jobs_duration_seconds_count", StringComparison.Ordinal), "the job is counted");
+        metrics.Should().Contain("http_server_request_duration_seconds_bucket").And.Contain("jobs_ready").And.Contain("jobs_dead").And.Contain("jobs_oldest_seconds");
+        metrics.ToUpperInvariant().Should().NotContain(name.ToUpperInvariant());
+        var templates = host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+            .Select(endpoint => endpoint.RoutePattern.RawText!).Where(path => !path.StartsWith("/health", StringComparison.Ordinal) && path != "/metrics");
+        Regex.Matches(metrics, "http_route=\"([^\"]*)\"").Select(match => match.Groups[1].Value).Distinct()
+            .Where(route => !route.StartsWith("/test/", StringComparison.Ordinal)).Should().NotBeEmpty().And.BeSubsetOf(templates); // other hosts in this process count too
+        var access = host.Log.Entries.Where(entry => entry.Category == "Storefront.Access").ToList();
+        access.Should().HaveCountGreaterThan(1000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
+        access.Should().NotContain(entry => entry.Message.Contains(name, StringComparison.OrdinalIgnoreCase), "the log has templates, not paths");
+    }
+
+    [Fact]
+    [Trait("Readiness", "33")]
+    public async Task Readiness_follows_the_database_with_patience_and_liveness_does_not()
+    {
+        var clock = new ShiftedClock();
+        await using var host = await TestHost.StartAsync(services => services.AddSingleton<TimeProvider>(clock));
+        (await StatusAsync(host, "ready")).Should().Be(200);
+
+        host.Database.Break();
+        using var degraded = await host.Client().GetAsync("/health/ready");
+        degraded.StatusCode.Should().Be(HttpStatusCode.OK);
+        (await degraded.JsonAsync())["status"]!.ToString().Should().Be("degraded");
+
+        clock.Shift = TimeSpan.FromSeconds(11);
+        using var gone = await host.Client().GetAsync("/health/ready");
+        (await gone.ShouldBeProblemAsync(503)).ToJsonString().Should().Contain("database").And.NotContainAny("Data Source", ".db", "/tmp");
+        (await StatusAsync(host, "live")).Should().Be(200);
+        using var read = await host.Client().GetAsync("/v1/products");
+        (await read.ShouldBeProblemAsync(503)).ToJsonString().Should().NotContainAny("Data Source", ".db");
+        host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Error && !entry.Category.Contains("HealthCheck", StringComparison.Ordinal));
+
+        host.Database.Repair();
+        await Testing.EventuallyAsync(async () => await StatusAsync(host, "ready") == 200, "the service is ready again");
+        var client = host.Client("u");
+        (await client.GetStringAsync("/v1/products")).Should().Contain("COFFEE-1KG");
+        await client.PlaceAsync();
+    }
+
+    private static async Task<int> StatusAsync(TestHost host, string probe)
+    {
+        using var answer = await host.Client().GetAsync($"/health/{probe}");
+        return (int)answer.StatusCode;
+    }
+
+    private sealed class ShiftedClock : TimeProvider
+    {
+        public TimeSpan Shift { get; set; }
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
+    }
+}
