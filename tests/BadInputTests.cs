@@ -42,13 +42,13 @@ public class BadInputTests(TemplatePackage package)
     public async Task Existing_files_are_kept_unless_forced()
     {
         var directory = package.NewFolder();
-        var readme = Path.Combine(directory, "Shop/README.md");
-        Directory.CreateDirectory(Path.GetDirectoryName(readme)!);
-        await File.WriteAllTextAsync(readme, "mine", TestContext.Current.CancellationToken);
+        var record = Path.Combine(directory, "Shop/.prodapi.json");
+        Directory.CreateDirectory(Path.GetDirectoryName(record)!);
+        await File.WriteAllTextAsync(record, "mine", TestContext.Current.CancellationToken);
 
         (await package.NewAsync(directory, "-n", "Shop", "--no-restore")).MustFail(73, "--force");
-        Tree.Names(directory).Should().Equal("Shop/README.md");
+        Tree.Names(directory).Should().Equal("Shop/.prodapi.json");
         (await package.NewAsync(directory, "-n", "Shop", "--no-restore", "--force")).MustSucceed();
-        (await File.ReadAllTextAsync(readme, TestContext.Current.CancellationToken)).Should().NotBe("mine");
+        (await File.ReadAllTextAsync(record, TestContext.Current.CancellationToken)).Should().NotBe("mine");
     }
 }

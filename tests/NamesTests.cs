@@ -13,6 +13,7 @@ public partial class NamesTests(TemplatePackage package)
     [InlineData("a..b")]
     [InlineData("---")]
     [InlineData("O'Neil")]
+    [InlineData("my_shop.2nd")]
     // Means something in XML, in MSBuild or to a shell.
     [InlineData("a&b")]
     [InlineData("a;b")]

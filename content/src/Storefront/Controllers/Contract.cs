@@ -1,7 +1,11 @@
 namespace Storefront.Controllers;
 
 /// <summary>A page of a list: pass `next` as `after` to get the one behind it; null at the end.</summary>
-public sealed record Page<T>(IReadOnlyList<T> Items, string? Next);
+public sealed record Page<T>(IReadOnlyList<T> Items, string? Next)
+{
+    internal static Page<T> From<TItem>(Slice<TItem> slice, Func<TItem, T> format) =>
+        new([.. slice.Items.Select(format)], slice.Next is null ? null : Cursor.Encode(slice.Next));
+}
 
 /// <param name="Amount">In minor units (cents) of the currency.</param>
 /// <param name="Currency">ISO 4217.</param>

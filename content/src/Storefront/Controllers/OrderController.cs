@@ -49,8 +49,8 @@ public sealed class OrderController : IController
         [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
     {
         var one = status is null ? (OrderStatus?)null : Enum.Parse<OrderStatus>(status, ignoreCase: true);
-        var (items, next) = await orders.ListAsync(user.Subject(), one, Cursor.Decode(after), limit, cancellation);
-        return TypedResults.Ok(new Page<OrderResponse>([.. items.Select(OrderResponse.From)], next is null ? null : Cursor.Encode(next)));
+        var found = await orders.ListAsync(user.Subject(), one, Cursor.Decode(after), limit, cancellation);
+        return TypedResults.Ok(Page<OrderResponse>.From(found, OrderResponse.From));
     }
 
     private static async Task<Ok<OrderResponse>> GetOrder(ClaimsPrincipal user, Guid id, OrderService orders, CancellationToken cancellation) =>

@@ -26,10 +26,10 @@ public sealed class ProductController : IController
         HttpContext http, ProductService products, CancellationToken cancellation,
         [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
     {
-        var (items, next) = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
-        return IsCurrent(http, EntityTag.Of(items.Select(product => $"{product.Sku} {product.Version}").Append(next ?? "")))
+        var found = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
+        return IsCurrent(http, EntityTag.Of(found.Items.Select(product => $"{product.Sku} {product.Version}").Append(found.Next ?? "")))
             ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
-            : TypedResults.Ok(new Page<ProductResponse>([.. items.Select(ProductResponse.From)], next is null ? null : Cursor.Encode(next)));
+            : TypedResults.Ok(Page<ProductResponse>.From(found, ProductResponse.From));
     }
 
     private static async Task<Results<Ok<ProductResponse>, StatusCodeHttpResult>> GetProduct(

@@ -31,11 +31,10 @@ internal static class Authentication
             jwt.MapInboundClaims = false; // the claims keep the names that they have in the token
             jwt.TokenValidationParameters.NameClaimType = "sub";
             jwt.TokenValidationParameters.ClockSkew = TimeSpan.FromSeconds(30);
-            jwt.TokenValidationParameters.ValidAlgorithms =
-            [
-                SecurityAlgorithms.RsaSha256, SecurityAlgorithms.RsaSsaPssSha256, SecurityAlgorithms.EcdsaSha256,
-                .. builder.Environment.IsDevelopment() ? [SecurityAlgorithms.HmacSha256] : Array.Empty<string>(), // what `dotnet user-jwts` signs with
-            ];
+            string[] publicKeys = [SecurityAlgorithms.RsaSha256, SecurityAlgorithms.RsaSsaPssSha256, SecurityAlgorithms.EcdsaSha256];
+            jwt.TokenValidationParameters.ValidAlgorithms = builder.Environment.IsDevelopment()
+                ? [.. publicKeys, SecurityAlgorithms.HmacSha256] // what `dotnet user-jwts` signs with
+                : publicKeys;
         });
 
         // A key that `dotnet user-jwts` makes while the service runs counts at once.

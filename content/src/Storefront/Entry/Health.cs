@@ -15,11 +15,7 @@ internal static class Health
         builder.Services.AddSingleton(builder.Configuration.Read<ShutdownSettings>("Shutdown"));
         builder.Services.AddSingleton<Drain>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
-        builder.Services.Configure<HostOptions>(host =>
-        {
-            host.ShutdownTimeout = TimeSpan.FromSeconds(30);
-            host.ServicesStopConcurrently = true;
-        });
+        builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(30), true));
         builder.Services.AddSingleton<DatabaseHealth>();
         builder.Services.AddHealthChecks()
             .AddCheck<Drain>("shutdown", tags: ["ready"])

@@ -16,10 +16,8 @@ internal static class InputGuard
             return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
         foreach (var (name, values) in http.Request.Query)
         {
-            if (values.Count > 1)
-                return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once.");
-            if (values.ToString().Any(char.IsControl))
-                return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} holds a control character.");
+            if (values.Count > 1 || values.ToString().Any(char.IsControl))
+                return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
         }
         return next(http);
     });

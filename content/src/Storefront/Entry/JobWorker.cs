@@ -50,15 +50,8 @@ internal sealed partial class JobWorker(
         {
             while (true)
             {
-                try
-                {
-                    await TakeAsync(stopping);
-                }
-                catch (OperationalException e)
-                {
-                    Waiting(e.Message);
+                if (!await TryAsync(() => TakeAsync(stopping)))
                     await Task.Delay(Poll, clock, stopping);
-                }
             }
         }
         finally
@@ -75,7 +68,7 @@ internal sealed partial class JobWorker(
             return;
         }
         var jobs = await outbox.ClaimAsync(settings.Concurrency - _running.Count, settings.Lease, stopping);
-        _running.AddRange(jobs.Select(job => Task.Run(() => RunAsync(job), CancellationToken.None)));
+        _running.AddRange(jobs.Select(job => Task.Run(() => TryAsync(() => runner.RunAsync(job)), CancellationToken.None)));
         if (_running.Count == settings.Concurrency)
         {
             await Task.WhenAny(_running);
@@ -91,15 +84,18 @@ internal sealed partial class JobWorker(
         _running.RemoveAll(job => job.IsCompleted);
     }
 
-    private async Task RunAsync(Job job)
+    /// <summary>While the database is away nothing is lost: a job whose failure cannot be written comes again after its lease.</summary>
+    private async Task<bool> TryAsync(Func<Task> work)
     {
         try
         {
-            await runner.RunAsync(job);
+            await work();
+            return true;
         }
         catch (OperationalException e)
         {
-            Waiting(e.Message); // not even the failure could be written: the lease ends, and the job comes again
+            Waiting(e.Message);
+            return false;
         }
     }
 

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Threading.RateLimiting;
-using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Storefront.Entry;
@@ -41,8 +40,7 @@ internal static class Limits
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
         });
-        builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy =
-            new RequestTimeoutPolicy { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds), TimeoutStatusCode = StatusCodes.Status504GatewayTimeout });
+        builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds) });
         builder.Services.AddRateLimiter(limiter =>
         {
             limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), PerCaller(settings));

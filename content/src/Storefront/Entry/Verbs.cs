@@ -30,8 +30,8 @@ internal static class Verbs
         var dead = await outbox.ListDeadAsync(limit: 100, CancellationToken.None);
         foreach (var job in dead)
         {
-            var since = DateTimeOffset.FromUnixTimeMilliseconds(job.CreatedAt).ToString("u", CultureInfo.InvariantCulture);
-            Console.WriteLine($"{job.Id}  {job.Type,-20}  {since}  {job.Attempt} attempts  {job.LastError?.ReplaceLineEndings(" ")}");
+            var since = DateTimeOffset.FromUnixTimeMilliseconds(job.CreatedAt);
+            Console.WriteLine($"{job.Id}  {job.Type,-20}  {since:u}  {job.Attempt} attempts  {job.LastError?.ReplaceLineEndings(" ")}");
         }
         Console.WriteLine(dead.Count == 0 ? "No job is dead." : "Replay them: jobs replay <id>|all");
         return 0;

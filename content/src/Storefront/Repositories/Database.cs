@@ -17,37 +17,23 @@ public abstract class Database
     public abstract string Description { get; }
 
     /// <summary>Reads with no transaction. With <paramref name="mayLag"/> a replica may answer, which misses the latest writes.</summary>
-    public async Task<T> ReadAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation, bool mayLag = false)
+    public Task<T> ReadAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation, bool mayLag = false) => ExplainAsync(async () =>
     {
-        try
-        {
-            await using var connection = await OpenAsync(mayLag, cancellation);
-            return await work(new Session(this, connection, null, cancellation));
-        }
-        catch (DbException e) when (Explain(e) is { } failure)
-        {
-            throw failure;
-        }
-    }
+        await using var connection = await OpenAsync(mayLag, cancellation);
+        return await work(new Session(this, connection, null, cancellation));
+    });
 
     /// <summary>Runs the work in one transaction: all of it is kept or none. The commit is not cancelled half-way.</summary>
-    public virtual async Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation)
+    public virtual Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => ExplainAsync(async () =>
     {
-        try
-        {
-            await using var connection = await OpenAsync(mayLag: false, cancellation);
-            await using var transaction = await connection.BeginTransactionAsync(cancellation);
-            var session = new Session(this, connection, transaction, cancellation);
-            var result = await work(session);
-            await transaction.CommitAsync(CancellationToken.None);
-            session.Committed();
-            return result;
-        }
-        catch (DbException e) when (Explain(e) is { } failure)
-        {
-            throw failure;
-        }
-    }
+        await using var connection = await OpenAsync(mayLag: false, cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var session = new Session(this, connection, transaction, cancellation);
+        var result = await work(session);
+        await transaction.CommitAsync(CancellationToken.None);
+        session.Committed();
+        return result;
+    });
 
     internal Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters, CancellationToken cancellation, bool mayLag = false) =>
         ReadAsync(session => session.QueryAsync<T>(sql, parameters), cancellation, mayLag);
@@ -70,6 +56,18 @@ public abstract class Database
 
     /// <returns>What the caller can act on, or null for a fault of ours.</returns>
     protected abstract OperationalException? Explain(DbException exception);
+
+    private async Task<T> ExplainAsync<T>(Func<Task<T>> work)
+    {
+        try
+        {
+            return await work();
+        }
+        catch (DbException e) when (Explain(e) is { } failure)
+        {
+            throw failure;
+        }
+    }
 }
 
 /// <summary>One connection, with or without a transaction: services hand it on, repositories speak SQL on it.</summary>

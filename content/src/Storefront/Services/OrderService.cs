@@ -42,12 +42,8 @@ public sealed class OrderService(
     public async Task<Order> GetAsync(string id, string owner, CancellationToken cancellation) =>
         await orders.FindAsync(id, owner, cancellation) ?? throw new OperationalException(Failure.NotFound, $"There is no order {id}.");
 
-    /// <returns>At most <paramref name="limit"/> orders, and the id to go on after, or null at the end.</returns>
-    public async Task<(IReadOnlyList<Order> Items, string? Next)> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation)
-    {
-        var found = await orders.ListAsync(owner, status, after, limit + 1, cancellation);
-        return found.Count > limit ? ([.. found.Take(limit)], found[limit - 1].Id) : (found, null);
-    }
+    public async Task<Slice<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation) =>
+        Slice<Order>.Of(await orders.ListAsync(owner, status, after, limit + 1, cancellation), limit, order => order.Id);
 
     public async Task<Order> CancelAsync(string id, string owner, CancellationToken cancellation)
     {

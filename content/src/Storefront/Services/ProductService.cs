@@ -7,12 +7,8 @@ public sealed class ProductService(IProductRepository products)
     public async Task<Product> GetAsync(string sku, CancellationToken cancellation) =>
         await products.FindAsync(sku, cancellation) ?? throw new OperationalException(Failure.NotFound, $"There is no product {sku}.");
 
-    /// <returns>At most <paramref name="limit"/> products, and the key to go on after, or null at the end.</returns>
-    public async Task<(IReadOnlyList<Product> Items, string? Next)> ListAsync(string? after, int limit, CancellationToken cancellation)
-    {
-        var found = await products.ListAsync(after, limit + 1, cancellation);
-        return found.Count > limit ? ([.. found.Take(limit)], found[limit - 1].Sku) : (found, null);
-    }
+    public async Task<Slice<Product>> ListAsync(string? after, int limit, CancellationToken cancellation) =>
+        Slice<Product>.Of(await products.ListAsync(after, limit + 1, cancellation), limit, product => product.Sku);
 
     public async Task<Product> CreateAsync(string sku, string name, Money price, CancellationToken cancellation)
     {
