@@ -19,7 +19,7 @@ public class BuildTests(TemplatePackage package)
         // .ci/run counts the tests of the service together with these.
         var results = Environment.GetEnvironmentVariable("TEMPLATE_TESTS_RESULTS") ?? package.NewFolder();
 
-        var test = await Command.RunAsync(Path.GetDirectoryName(await NewAsync())!, Commands.Test, "--logger", "trx;LogFilePrefix=service", "--results-directory", results);
+        var test = await Command.RunAsync(await NewAsync(), Commands.Test, "--logger", "trx;LogFilePrefix=service", "--results-directory", results);
 
         test.MustSucceed();
         var passed = Directory.GetFiles(results, "service*.trx")

@@ -4,9 +4,9 @@ namespace TemplateTests;
 internal static class Commands
 {
     public const string Install = "dotnet new install .";
-    public const string New = "dotnet new prodapi -n Shop";
-    public const string Run = "dotnet run --project Shop/src/Shop";
-    public const string Test = "dotnet test Shop";
+    public const string New = "dotnet new prodapi -n Shop -o ../Shop";
+    public const string Run = "dotnet run --project ../Shop/src/Shop";
+    public const string Test = "dotnet test ../Shop";
 
     public const string RunContent = "dotnet run --project content/src/Storefront";
     public const string Pack = "dotnet pack template --output artifacts";

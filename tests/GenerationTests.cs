@@ -83,7 +83,7 @@ public partial class GenerationTests(TemplatePackage package)
         var hive = package.NewFolder();
 
         var install = await Command.RunAsync(package.Checkout, Commands.Install, "--debug:custom-hive", hive);
-        var create = await Command.RunAsync(directory, Commands.New, "--no-restore", "--debug:custom-hive", hive);
+        var create = await Command.RunAsync(Directory.CreateDirectory(Path.Combine(directory, "checkout")).FullName, Commands.New, "--no-restore", "--debug:custom-hive", hive);
 
         install.MustSucceed().Output.Should().Contain("prodapi", Exactly.Once());
         create.MustSucceed();

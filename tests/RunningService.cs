@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace TemplateTests;
 
-/// <summary>A service started by `dotnet run` on a free port, and stopped with all its processes.</summary>
+/// <summary>A service started by `dotnet run`, and stopped with all its processes.</summary>
 internal sealed class RunningService : IAsyncDisposable
 {
     private const string Listening = "Now listening on: ";
@@ -16,9 +16,9 @@ internal sealed class RunningService : IAsyncDisposable
 
     public HttpClient Client { get; private set; } = null!;
 
-    public static async Task<RunningService> StartAsync(string directory, IReadOnlyDictionary<string, string> environment, string line)
+    public static async Task<RunningService> StartAsync(string directory, IReadOnlyDictionary<string, string> environment, string line, params string[] arguments)
     {
-        var service = new RunningService(Command.Start(directory, environment, line, "--no-build", "--urls", "https://127.0.0.1:0"));
+        var service = new RunningService(Command.Start(directory, environment, line, ["--no-build", .. arguments]));
         try
         {
             // It makes its own certificate, which no one on this machine trusts.
