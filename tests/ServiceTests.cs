@@ -8,9 +8,11 @@ namespace TemplateTests;
 /// <summary>The service as its user meets it: over HTTPS, in a process of its own.</summary>
 public class ServiceTests(TemplatePackage package)
 {
-    /// <summary>By the README of the generated service, pasted as it stands into a shell.</summary>
-    [Fact]
-    public async Task The_first_order_of_the_readme_is_placed_and_paid()
+    /// <summary>The session that a README shows, pasted as it stands into a shell.</summary>
+    [Theory]
+    [InlineData("this repository", "## The first order")]
+    [InlineData("the service", "## First order")]
+    public async Task The_first_order_of_the_readme_is_placed_and_paid(string readmeOf, string title)
     {
         var directory = package.NewFolder();
         var port = FreePort();
@@ -19,8 +21,8 @@ public class ServiceTests(TemplatePackage package)
         (await Command.RunAsync(shop, "dotnet build src/Shop")).MustSucceed();
         // The signing key of the tokens goes to the user's secrets: here to those of a user who exists for this test only.
         var user = OwnHome();
-        var readme = await File.ReadAllTextAsync(Path.Combine(shop, "README.md"), TestContext.Current.CancellationToken);
-        var session = readme.Split("## First order")[1].Split("```bash")[1].Split("```")[0];
+        var readme = await File.ReadAllTextAsync(Path.Combine(readmeOf == "the service" ? shop : Repository.Root, "README.md"), TestContext.Current.CancellationToken);
+        var session = readme.Split(title)[1].Split("```bash")[1].Split("```")[0].Replace("7443", port);
 
         await using var service = await RunningService.StartAsync(shop, user, Commands.Run);
         service.Client.BaseAddress!.Port.ToString(CultureInfo.InvariantCulture).Should().Be(port);

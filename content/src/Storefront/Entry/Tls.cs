@@ -38,7 +38,7 @@ internal static partial class Tls
             throw Settings.Refused(CertificateKey, "must name the PEM file of the server's certificate (and Kestrel__Certificates__Default__KeyPath that of its key)");
     }
 
-    /// <summary>The one that `dotnet dev-certs https --trust` made, else one for this run: curl needs --insecure for that.</summary>
+    /// <summary>The one that `dotnet dev-certs https --trust` made, else one for this run: curl needs -k for that.</summary>
     private static X509Certificate2 DevelopmentCertificate(ILoggerFactory loggers)
     {
         const string DevCertsOid = "1.3.6.1.4.1.311.84.1.1";
