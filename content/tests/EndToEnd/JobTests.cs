@@ -1,0 +1,145 @@
+using System.Text.RegularExpressions;
+
+namespace EndToEnd;
+
+public sealed class JobTests
+{
+    private const string UnknownJob = "INSERT INTO outbox (id, type, body, available_at, created_at) VALUES ('poison', 'unheard-of', x'7b7d', 0, 0)";
+
+    [Fact, Trait("Readiness", "38")]
+    public async Task A_job_whose_process_is_killed_runs_again_and_its_effect_exists_once()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.Hang;
+        string order;
+        await using (var killed = await site.ServeAsync())
+        {
+            using var before = site.Client(killed);
+            await before.PutProductAsync();
+            order = await before.PlaceOrderAsync();
+            await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
+            killed.Kill();
+            (await killed.ExitAsync()).Should().NotBe(0);
+        }
+        site.Provider.Charging = Provider.Approve;
+
+        await using var service = await site.ServeAsync();
+        EndLeases(site);
+
+        using var http = site.Client(service);
+        await http.SettledAsync(order, "paid");
+        await Eventually.TrueAsync(() => site.Value<int>("SELECT count(*) FROM outbox") == 0);
+        site.Query<string>("SELECT order_id FROM receipts").Should().Equal(order);
+        site.Provider.Charges.Should().HaveCount(2).And.OnlyContain(charge => charge.Key == order);
+    }
+
+    [Fact, Trait("Readiness", "38")]
+    public async Task Thirty_orders_outlive_three_kills_none_lost_and_none_settled_twice()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = async (call, http) =>
+        {
+            await Task.Delay(call % 5 * 10); // so that kills hit jobs at different points
+            await Provider.Approve(call, http);
+        };
+        var orders = new List<string>();
+        foreach (var charges in (int[])[4, 12, 20])
+        {
+            await using var killed = await site.ServeAsync();
+            using var http = site.Client(killed);
+            if (orders.Count == 0)
+                await http.PutProductAsync();
+            for (var i = 0; i < 10; i++)
+                orders.Add(await http.PlaceOrderAsync());
+            await Eventually.TrueAsync(() => site.Provider.Charges.Count >= charges);
+            killed.Kill();
+            await killed.ExitAsync();
+            EndLeases(site);
+        }
+
+        await using var service = await site.ServeAsync();
+
+        await Eventually.TrueAsync(() => site.Value<int>("SELECT count(*) FROM outbox") == 0);
+        site.Query<string>("SELECT id FROM orders WHERE status = 'paid'").Should().BeEquivalentTo(orders);
+        site.Query<string>("SELECT order_id FROM receipts").Should().BeEquivalentTo(orders);
+        site.Provider.Charges.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(orders);
+    }
+
+    [Fact, Trait("Readiness", "39")]
+    public async Task A_job_of_unknown_type_is_dead_at_once_and_the_others_go_on_until_an_operator_replays_it()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+
+        site.Execute(UnknownJob);
+        await DiedAsync(1);
+        await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
+        site.Query<(int, int, string)>("SELECT state, attempt, last_error FROM outbox WHERE id = 'poison'").Should().Equal((1, 1, "There is no handler for jobs of type unheard-of."));
+        await MeasuredAsync(http, "jobs_dead", 1);
+
+        (await site.RunAsync(["jobs"])).Output.Should().Contain("poison").And.Contain("unheard-of").And.Contain("no handler");
+        (await site.RunAsync(["jobs", "replay", "poison"])).Should().Match<(int ExitCode, string Output)>(run => run.ExitCode == 0 && run.Output.Contains("1 replayed"));
+        await DiedAsync(2);
+        (await site.RunAsync(["jobs", "replay", "all"])).Output.Should().Contain("1 replayed");
+        await DiedAsync(3);
+        (await site.RunAsync(["jobs", "replay", "nobody"])).ExitCode.Should().Be(1);
+
+        Task DiedAsync(int times) => Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Died")) == times);
+    }
+
+    [Fact, Trait("Readiness", "39")]
+    public async Task A_job_that_keeps_failing_is_dead_after_its_attempts_and_done_when_replayed_after_the_repair()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.Fail;
+        await using var service = await site.ServeAsync("Jobs__MaxAttempts=3", "Jobs__BackoffSeconds=0.05");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        var order = await http.PlaceOrderAsync();
+
+        var died = await service.LineAsync(line => line.Is("Died"));
+
+        died.Text("reason").Should().Be("The payment provider answered 500.");
+        died.GetProperty("attempt").GetInt32().Should().Be(3);
+        service.Log.Where(line => line.Is("Failed")).Select(line => line.GetProperty("attempt").GetInt32()).Should().Equal(1, 2);
+        (await http.StatusAsync(order)).Should().Be("pending");
+        site.Provider.Charging = Provider.Approve;
+        (await site.RunAsync(["jobs", "replay", "all"])).ExitCode.Should().Be(0);
+        await http.SettledAsync(order, "paid");
+    }
+
+    [Fact]
+    public async Task What_waits_is_measured_also_while_the_worker_is_busy()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.Hang;
+        await using var service = await site.ServeAsync("Jobs__Concurrency=1");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+
+        for (var i = 0; i < 5; i++)
+            await http.PlaceOrderAsync();
+
+        await MeasuredAsync(http, "jobs_ready", 5);
+    }
+
+    [Fact, Trait("Readiness", "42")]
+    public async Task A_worker_that_crashes_ends_the_process_with_an_error()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+
+        site.Execute("DROP TABLE outbox");
+
+        (await service.ExitAsync()).Should().NotBe(0);
+        service.Log.Should().ContainSingle(line => line.Text("level") == "Critical").Which.Text("exception").Should().Contain("no such table");
+    }
+
+    private static Task MeasuredAsync(HttpClient http, string metric, int value) => Eventually.TrueAsync(async () =>
+        Regex.IsMatch(await http.GetStringAsync("/metrics"), $$"""^{{metric}}(\{.*\})? {{value}}\b""", RegexOptions.Multiline));
+
+    /// <summary>As time does: a lease outlasts the longest job, which is too long for a test.</summary>
+    private static void EndLeases(Site site) => site.Execute("UPDATE outbox SET lease_until = 0");
+}

@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+
+namespace EndToEnd;
+
+public sealed class LogTests
+{
+    [Fact, Trait("Readiness", "54")]
+    public async Task Each_line_from_start_to_end_is_one_JSON_object_in_UTC_with_level_service_and_version()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
+        service.Terminate();
+        (await service.ExitAsync()).Should().Be(0);
+
+        service.Lines.Should().HaveCountGreaterThan(5);
+        foreach (var line in service.Log)
+        {
+            DateTimeOffset.ParseExact(line.Text("timestamp")!, "yyyy-MM-ddTHH:mm:ss.FFFFFFFK", CultureInfo.InvariantCulture).Offset.Should().Be(TimeSpan.Zero);
+            line.Text("timestamp").Should().EndWith("Z");
+            line.Text("level").Should().BeOneOf("Information", "Warning");
+            line.Text("message").Should().NotBeNullOrEmpty();
+            line.Text("service").Should().Be("Storefront");
+            line.Text("version").Should().MatchRegex(@"^\d+\.\d+\.\d+$");
+        }
+    }
+
+    [Fact, Trait("Readiness", "55")]
+    public async Task A_request_is_one_line_with_route_template_status_time_user_and_the_callers_trace()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var http = site.Client(service);
+        var trace = Guid.NewGuid().ToString("N");
+        http.DefaultRequestHeaders.Add("traceparent", $"00-{trace}-00f067aa0ba902b7-01");
+
+        await http.GetAsync("/health/live");
+        await http.GetAsync("/v1/products/UNKNOWN?q=1");
+
+        var line = await service.LineAsync(line => line.Is("Request"));
+        line.Text("method").Should().Be("GET");
+        line.Text("route").Should().Be("/v1/products/{sku}");
+        line.GetProperty("status").GetInt32().Should().Be(404);
+        line.GetProperty("milliseconds").GetDouble().Should().BePositive();
+        line.Text("userId").Should().Be("ann");
+        line.Text("client").Should().Be("127.0.0.1");
+        line.Text("traceId").Should().Be(trace);
+        service.Log.Count(line => line.Is("Request")).Should().Be(1, "probes are not logged");
+    }
+
+    [Fact, Trait("Readiness", "32")]
+    public async Task Nothing_that_callers_send_ends_a_line_or_begins_another()
+    {
+        const string Forged = "\r\n{\"event\":\"Forged\"}\n\u001b[31m\u2028\"'\\";
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Proxy__TrustedNetworks__0=127.0.0.0/8");
+        using var http = site.Client(service, site.Provider.Token("eve" + Forged));
+        var escaped = Uri.EscapeDataString(Forged);
+
+        await http.GetAsync($"/v1/products/{escaped}?after={escaped}&{escaped}=1");
+        await http.GetAsync($"/{escaped}");
+        await http.PutAsync("/v1/products/TEA-1", new StringContent(JsonSerializer.Serialize(new Dictionary<string, string> { ["name" + Forged] = Forged }), new System.Net.Http.Headers.MediaTypeHeaderValue("application/json")));
+        await using (var wire = await site.ConnectAsync(service))
+        {
+            await wire.SendAsync("GET /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \"}\u001b[31m\r\nUser-Agent: {\"event\":\"Forged\"}\u001b[31m\r\n"
+                + "X-Forwarded-For: \"}{\"event\":\"Forged\"}\r\ntraceparent: 00-\"}{\r\nConnection: close\r\n\r\n");
+            (await wire.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 4");
+        }
+        site.Execute("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES ('1', 'no' || char(13, 10) || '{\"event\":\"Forged\"}', x'7b7d', 0, 0)");
+
+        (await service.LineAsync(line => line.Is("Died"))).Text("jobType").Should().Be("no\r\n{\"event\":\"Forged\"}");
+        (await service.LineAsync(line => line.Is("Request"))).Text("userId").Should().Be("eve" + Forged);
+        await Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Request")) == 4);
+        service.Log.Should().OnlyContain(line => line.ValueKind == JsonValueKind.Object && line.Text("event") != "Forged");
+        string.Concat(service.Lines).Should().NotContain("\u001b");
+    }
+
+    [Theory, Trait("Readiness", "22")]
+    [InlineData("", "127.0.0.1")]
+    [InlineData("Proxy__TrustedNetworks__0=10.0.0.0/8", "127.0.0.1")]
+    [InlineData("Proxy__TrustedNetworks__0=127.0.0.0/8", "6.6.6.6")]
+    public async Task A_forwarded_address_counts_from_a_trusted_network_alone(string setting, string client)
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync([.. new[] { setting }.Where(text => text.Length > 0), "ASPNETCORE_FORWARDEDHEADERS_ENABLED=true"]);
+        using var http = site.Client(service);
+        http.DefaultRequestHeaders.Add("X-Forwarded-For", "6.6.6.6");
+
+        using var answer = await http.GetAsync("/v1/products");
+
+        answer.StatusCode.Should().Be(HttpStatusCode.OK);
+        (await service.LineAsync(line => line.Is("Request"))).Text("client").Should().Be(client);
+    }
+}

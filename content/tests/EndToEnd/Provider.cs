@@ -1,0 +1,90 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
+
+namespace EndToEnd;
+
+/// <param name="At">Of <see cref="Stopwatch.GetTimestamp"/>.</param>
+internal sealed record Charge(string Path, string Key, long At);
+
+/// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the payment provider.</summary>
+internal sealed class Provider : IAsyncDisposable
+{
+    private readonly RSA _key = RSA.Create(2048);
+    private readonly WebApplication _app;
+    private int _calls;
+
+    private Provider(Certificates certificates)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificates.Server)));
+        _app = builder.Build();
+        _app.Run(AnswerAsync);
+    }
+
+    public string Address => _app.Urls.Single();
+
+    /// <summary>Every request that is none for the issuer, in the order of arrival.</summary>
+    public ConcurrentQueue<Charge> Charges { get; } = new();
+
+    /// <summary>What the n-th charge, from 1 on, is answered with.</summary>
+    public Func<int, HttpContext, Task> Charging { get; set; } = Approve;
+
+    public static Task Approve(int call, HttpContext http) => http.Response.WriteAsJsonAsync(new { status = "approved" });
+
+    public static Task Fail(int call, HttpContext http)
+    {
+        http.Response.StatusCode = 500;
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Never answers; ends when the caller gives up.</summary>
+    public static Task Hang(int call, HttpContext http) => Task.Delay(Timeout.Infinite, http.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+
+    public static async Task<Provider> StartAsync(Certificates certificates)
+    {
+        var provider = new Provider(certificates);
+        await provider._app.StartAsync();
+        return provider;
+    }
+
+    public string Token(string subject) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = "1" }, SecurityAlgorithms.RsaSha256));
+
+    public static string Token(string subject, string issuer, SigningCredentials credentials) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
+    {
+        Issuer = issuer,
+        Audience = Site.Audience,
+        Expires = DateTime.UtcNow.AddHours(1),
+        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = "orders:read orders:write products:write" },
+        SigningCredentials = credentials,
+    });
+
+    public async ValueTask DisposeAsync()
+    {
+        await _app.DisposeAsync();
+        _key.Dispose();
+    }
+
+    private Task AnswerAsync(HttpContext http)
+    {
+        switch (http.Request.Path.Value)
+        {
+            case "/.well-known/openid-configuration":
+                return http.Response.WriteAsJsonAsync(new { issuer = Address, jwks_uri = Address + "/keys" });
+            case "/keys":
+                var rsa = _key.ExportParameters(includePrivateParameters: false);
+                var key = new { kty = "RSA", use = "sig", alg = "RS256", kid = "1", n = Base64UrlEncoder.Encode(rsa.Modulus), e = Base64UrlEncoder.Encode(rsa.Exponent) };
+                return http.Response.WriteAsJsonAsync(new { keys = new[] { key } });
+            default:
+                Charges.Enqueue(new Charge(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
+                return Charging(Interlocked.Increment(ref _calls), http);
+        }
+    }
+}

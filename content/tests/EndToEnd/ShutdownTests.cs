@@ -1,0 +1,91 @@
+using System.Net;
+using System.Net.Sockets;
+using Dapper;
+
+namespace EndToEnd;
+
+public sealed class ShutdownTests
+{
+    [Fact, Trait("Readiness", "36")]
+    public async Task On_SIGTERM_it_is_not_ready_at_once_serves_on_for_the_drain_finishes_what_runs_and_exits_with_0()
+    {
+        const string Ready = "GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        const string Body = "{\"items\":[{\"sku\":\"TEA-1\",\"quantity\":1}]}";
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Shutdown__DrainSeconds=3");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        await using var keptAlive = await site.ConnectAsync(service);
+        await keptAlive.SendAsync(Ready);
+        (await keptAlive.ReceiveAsync("\r\n0\r\n\r\n")).Should().StartWith("HTTP/1.1 200").And.NotContain("Connection: close");
+        await using var slow = await site.ConnectAsync(service);
+        await slow.SendAsync($"POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {http.DefaultRequestHeaders.Authorization}\r\nIdempotency-Key: 1\r\n"
+            + $"Content-Type: application/json\r\nContent-Length: {Body.Length}\r\nExpect: 100-continue\r\n\r\n");
+        (await slow.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 100", "the handler waits for the body now");
+
+        service.Terminate();
+        await service.LineAsync(line => line.Is("Draining"));
+
+        await keptAlive.SendAsync(Ready);
+        (await keptAlive.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 503").And.Contain("Connection: close");
+        using (var fresh = site.Client(service))
+        using (var ready = await fresh.GetAsync("/health/ready"))
+        {
+            ready.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+        }
+        using (var served = await http.GetAsync("/v1/products/TEA-1"))
+        {
+            served.StatusCode.Should().Be(HttpStatusCode.OK);
+            served.Headers.ConnectionClose.Should().BeTrue();
+        }
+        await Eventually.TrueAsync(() => !Listens(service.Address.Port));
+        await slow.SendAsync(Body);
+        (await slow.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 201");
+        (await service.ExitAsync()).Should().Be(0);
+    }
+
+    [Fact, Trait("Readiness", "36")]
+    public async Task On_SIGTERM_a_job_that_runs_is_finished_and_none_is_begun()
+    {
+        var answer = new TaskCompletionSource();
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = async (call, http) =>
+        {
+            await answer.Task;
+            await Provider.Approve(call, http);
+        };
+        await using var service = await site.ServeAsync("Jobs__Concurrency=1", $"ConnectionStrings__Database=Data Source={site.Database};Default Timeout=30");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        var first = await http.PlaceOrderAsync();
+        await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
+        await http.PlaceOrderAsync();
+        await using var holder = site.Open();
+        holder.Execute("BEGIN IMMEDIATE"); // the job gets its answer, but cannot write it yet
+        answer.SetResult();
+
+        service.Terminate();
+        await Eventually.TrueAsync(() => !Listens(service.Address.Port));
+        await Task.Delay(1000); // in which a process that does not wait for its job would end
+        holder.Execute("ROLLBACK");
+
+        (await service.ExitAsync()).Should().Be(0);
+        site.Query<string>("SELECT id FROM orders WHERE status = 'paid'").Should().Equal(first);
+        site.Value<int>("SELECT count(*) FROM outbox WHERE attempt = 0").Should().Be(2, "the second charge and the first receipt wait for the next process");
+        site.Provider.Charges.Should().HaveCount(1);
+    }
+
+    private static bool Listens(int port)
+    {
+        using var tcp = new TcpClient();
+        try
+        {
+            tcp.Connect(IPAddress.Loopback, port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}

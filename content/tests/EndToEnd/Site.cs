@@ -1,0 +1,203 @@
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Dapper;
+using Microsoft.Data.Sqlite;
+using Microsoft.IdentityModel.Tokens;
+
+namespace EndToEnd;
+
+/// <summary>What one test runs the service in: a folder, a database, certificates, an issuer of tokens and a payment provider.</summary>
+internal sealed class Site : IAsyncDisposable
+{
+    public const string Audience = "https://localhost:7443";
+
+    private static readonly Lazy<Task<byte[]>> Migrated = new(MigrateAsync);
+    private readonly SymmetricSecurityKey _developmentKey = new(RandomNumberGenerator.GetBytes(32));
+
+    private Site()
+    {
+        Folder = Directory.CreateTempSubdirectory("storefront-e2e-").FullName;
+        Database = Path.Combine(Folder, "storefront.db");
+        Certificates = new Certificates(Folder);
+    }
+
+    public string Folder { get; }
+
+    /// <summary>The file.</summary>
+    public string Database { get; }
+
+    public Certificates Certificates { get; }
+
+    public Provider Provider { get; private set; } = null!;
+
+    /// <param name="schema">Whether the database is migrated already.</param>
+    public static async Task<Site> CreateAsync(bool schema = true)
+    {
+        var site = new Site();
+        site.Provider = await Provider.StartAsync(site.Certificates);
+        if (schema)
+            await File.WriteAllBytesAsync(site.Database, await Migrated.Value);
+        return site;
+    }
+
+    /// <summary>Starts the program in Production. A setting is `Key=value`; a key alone takes away the one that is set here.</summary>
+    public ServiceProcess Start(string[] arguments, params string[] settings)
+    {
+        var environment = new Dictionary<string, string>
+        {
+            ["HOME"] = Folder,
+            ["TMPDIR"] = Folder,
+            ["SSL_CERT_FILE"] = Certificates.AuthorityFile,
+            ["ASPNETCORE_ENVIRONMENT"] = "Production",
+            ["ASPNETCORE_URLS"] = "https://127.0.0.1:0",
+            ["Kestrel__Certificates__Default__Path"] = Certificates.ServerFile,
+            ["Kestrel__Certificates__Default__KeyPath"] = Certificates.KeyFile,
+            ["ConnectionStrings__Database"] = $"Data Source={Database}",
+            ["Authentication__Schemes__Bearer__Authority"] = Provider.Address,
+            ["Authentication__Schemes__Bearer__ValidAudiences__0"] = Audience,
+            ["AllowedHosts"] = "127.0.0.1",
+            ["Payments__BaseUrl"] = Provider.Address,
+            ["Orders__CancelWindowSeconds"] = "0",
+            ["Shutdown__DrainSeconds"] = "0",
+        };
+        foreach (var setting in settings)
+        {
+            var (key, value) = setting.Split('=', 2) is [var name, var text] ? (name, text) : (setting, null);
+            environment.Remove(key);
+            if (value is not null)
+                environment[key] = value;
+        }
+        return new ServiceProcess(environment, arguments);
+    }
+
+    /// <summary>In Development, with no provider, and with keys as `dotnet user-jwts` makes them.</summary>
+    public string[] Development =>
+    [
+        "ASPNETCORE_ENVIRONMENT=Development", "Payments__BaseUrl", "Authentication__Schemes__Bearer__Authority",
+        "Authentication__Schemes__Bearer__SigningKeys__0__Issuer=dotnet-user-jwts",
+        $"Authentication__Schemes__Bearer__SigningKeys__0__Value={Convert.ToBase64String(_developmentKey.Key)}",
+    ];
+
+    public string DevelopmentToken(string subject) => Provider.Token(subject, "dotnet-user-jwts", new SigningCredentials(_developmentKey, SecurityAlgorithms.HmacSha256));
+
+    /// <summary>Starts the service and waits until it listens.</summary>
+    public async Task<ServiceProcess> ServeAsync(params string[] settings)
+    {
+        var service = Start([], settings);
+        await service.ListenAsync();
+        return service;
+    }
+
+    /// <summary>Runs the program to its end.</summary>
+    public async Task<(int ExitCode, string Output)> RunAsync(string[] arguments, params string[] settings)
+    {
+        await using var process = Start(arguments, settings);
+        var exitCode = await process.ExitAsync();
+        return (exitCode, string.Join('\n', process.Lines));
+    }
+
+    /// <param name="token">That of the user ann where none is given.</param>
+    public HttpClient Client(ServiceProcess service, string? token = null)
+    {
+        var http = new HttpClient(new SocketsHttpHandler { SslOptions = Certificates.Client() }) { BaseAddress = service.Address };
+        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token ?? Provider.Token("ann"));
+        return http;
+    }
+
+    /// <summary>A connection that shows each byte.</summary>
+    public async Task<SslStream> ConnectAsync(ServiceProcess service)
+    {
+        var tcp = new TcpClient();
+        await tcp.ConnectAsync(service.Address.Host, service.Address.Port);
+        var tls = new SslStream(tcp.GetStream());
+        await tls.AuthenticateAsClientAsync(Certificates.Client());
+        return tls;
+    }
+
+    public IReadOnlyList<T> Query<T>(string sql)
+    {
+        using var connection = Open();
+        return connection.Query<T>(sql).AsList();
+    }
+
+    public T Value<T>(string sql) => Query<T>(sql).Single();
+
+    public void Execute(string sql)
+    {
+        using var connection = Open();
+        connection.Execute(sql);
+    }
+
+    public SqliteConnection Open()
+    {
+        var connection = new SqliteConnection($"Data Source={Database};Pooling=False");
+        connection.Open();
+        return connection;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Provider.DisposeAsync();
+        Certificates.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    private static async Task<byte[]> MigrateAsync()
+    {
+        await using var site = await CreateAsync(schema: false);
+        (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
+        return await File.ReadAllBytesAsync(site.Database);
+    }
+}
+
+internal static class Calls
+{
+    public static async Task PutProductAsync(this HttpClient http, string sku = "TEA-1", long amount = 1250)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Put, $"/v1/products/{sku}")
+        {
+            Headers = { { "If-None-Match", "*" } },
+            Content = JsonContent.Create(new { name = "Tea", price = new { amount, currency = "EUR" } }),
+        };
+        using var answer = await http.SendAsync(request);
+        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
+    }
+
+    /// <returns>The id of the order.</returns>
+    public static async Task<string> PlaceOrderAsync(this HttpClient http, string sku = "TEA-1")
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/orders")
+        {
+            Headers = { { "Idempotency-Key", Guid.NewGuid().ToString() } },
+            Content = JsonContent.Create(new { items = new[] { new { sku, quantity = 2 } } }),
+        };
+        using var answer = await http.SendAsync(request);
+        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
+        return (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("id").GetString()!;
+    }
+
+    public static async Task<string> StatusAsync(this HttpClient http, string orderId) =>
+        (await http.GetFromJsonAsync<JsonElement>($"/v1/orders/{orderId}")).GetProperty("status").GetString()!;
+
+    public static Task SettledAsync(this HttpClient http, string orderId, string status) =>
+        Eventually.TrueAsync(async () => await http.StatusAsync(orderId) == status);
+
+    public static Task SendAsync(this Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
+
+    /// <summary>What comes up to the given end, or all where the other side closes first.</summary>
+    public static async Task<string> ReceiveAsync(this Stream stream, string end)
+    {
+        using var deadline = new CancellationTokenSource(Eventually.Deadline);
+        var (text, one) = (new StringBuilder(), new byte[1]);
+        while (!text.ToString().EndsWith(end, StringComparison.Ordinal) && await stream.ReadAsync(one, deadline.Token) == 1)
+        {
+            text.Append((char)one[0]);
+        }
+        return text.ToString();
+    }
+}

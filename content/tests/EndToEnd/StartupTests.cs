@@ -1,0 +1,138 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Dapper;
+
+namespace EndToEnd;
+
+public sealed class StartupTests
+{
+    private const string Bearer = "Authentication__Schemes__Bearer__";
+
+    [Theory, Trait("Readiness", "29")]
+    [InlineData("ConnectionStrings__Database")]
+    [InlineData("ConnectionStrings__Database=Data Source=changeme")]
+    [InlineData("ConnectionStrings__Database=Server=s3cret")]
+    [InlineData("Payments__BaseUrl")]
+    [InlineData("Payments__BaseUrl=http://s3cret.internal")]
+    [InlineData("Payments__BaseUrl=https://payments.example.com")]
+    [InlineData(Bearer + "Authority")]
+    [InlineData(Bearer + "Authority=http://s3cret.internal")]
+    [InlineData(Bearer + "Authority=https://your-issuer")]
+    [InlineData(Bearer + "ValidAudiences__0")]
+    [InlineData(Bearer + "ValidAudiences__0=changeme")]
+    [InlineData(Bearer + "SigningKeys__0__Value=s3cret")]
+    [InlineData("AllowedHosts=")]
+    [InlineData("AllowedHosts=*")]
+    [InlineData("AllowedHosts=s3cret;0.0.0.0")]
+    [InlineData("Kestrel__Certificates__Default__Path")]
+    [InlineData("Kestrel__Certificates__Default__Path=/nowhere/s3cret.pem")]
+    [InlineData("Kestrel__Certificates__Default__Path=appsettings.json")]
+    [InlineData("Management__Port=s3cret")]
+    [InlineData("Payments__TimeoutSeconds=1")]
+    [InlineData("Process__Roles=api,s3cret")]
+    [InlineData("Jobs__MaxAttempts=0")]
+    [InlineData("Jobs__MaxAttempts=abc")]
+    [InlineData("Jobs__MaxAttempts=s3cret:abc")]
+    [InlineData("Limits__BodyBytes=1")]
+    [InlineData("Proxy__TrustedNetworks__0=s3cret")]
+    public async Task Production_with_a_setting_missing_or_wrong_does_not_start(string setting)
+    {
+        await using var site = await Site.CreateAsync();
+        var key = setting.Split('=')[0];
+
+        await site.RefusesAsync(setting, key.StartsWith(Bearer + "SigningKeys", StringComparison.Ordinal) ? Bearer + "SigningKeys" : key.Replace("__0", "", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_port_in_use_is_said_in_one_line()
+    {
+        await using var site = await Site.CreateAsync();
+        using var holder = new TcpListener(IPAddress.Loopback, 0);
+        holder.Start();
+
+        await site.RefusesAsync($"ASPNETCORE_URLS=https://{holder.LocalEndpoint}", "address already in use");
+    }
+
+    [Theory]
+    [InlineData("file/data.db")] // below a file: this stops root too
+    [InlineData("/proc/storefront/data.db")]
+    public async Task A_data_folder_that_cannot_be_made_is_said_in_one_line(string path)
+    {
+        await using var site = await Site.CreateAsync();
+        await File.WriteAllTextAsync(Path.Combine(site.Folder, "file"), "");
+
+        await site.RefusesAsync($"ConnectionStrings__Database=Data Source={Path.Combine(site.Folder, path)}", "ConnectionStrings__Database");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_damaged_database_is_said_in_one_line_and_left_as_it_is(bool migrate)
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+        var bytes = RandomNumberGenerator.GetBytes(10_000);
+        await File.WriteAllBytesAsync(site.Database, bytes);
+
+        await site.RefusesAsync("", "damaged or not a database", migrate ? ["migrate"] : []);
+
+        (await File.ReadAllBytesAsync(site.Database)).Should().Equal(bytes);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_database_locked_by_another_process_is_said_in_one_line_and_left_as_it_is(bool migrate)
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+        site.Execute("CREATE TABLE other (id INTEGER)");
+        await using var holder = site.Open();
+        holder.Execute("BEGIN EXCLUSIVE");
+
+        await site.RefusesAsync("", "locked by another process", migrate ? ["migrate"] : []);
+
+        holder.Execute("ROLLBACK");
+        site.Query<string>("SELECT name FROM sqlite_master").Should().Equal("other");
+    }
+
+    [Fact, Trait("Readiness", "49")]
+    public async Task On_an_old_schema_the_service_lives_but_is_ready_only_once_another_process_has_migrated()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+        await using var service = await site.ServeAsync();
+        using var http = site.Client(service);
+
+        using (var live = await http.GetAsync("/health/live"))
+        using (var ready = await http.GetAsync("/health/ready"))
+        {
+            live.StatusCode.Should().Be(HttpStatusCode.OK);
+            ready.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+            (await ready.Content.ReadFromJsonAsync<JsonElement>()).Text("detail").Should().Contain("0001_products.sql").And.Contain("migrate");
+        }
+
+        (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
+
+        await Eventually.TrueAsync(async () => (await http.GetAsync("/health/ready")).IsSuccessStatusCode);
+        await http.PutProductAsync();
+        await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
+    }
+}
+
+internal static class Refusals
+{
+    /// <summary>The program ends before it listens, with one line that tells the reason and no value, and no stack.</summary>
+    public static async Task RefusesAsync(this Site site, string setting, string reason, params string[] arguments)
+    {
+        await using var service = site.Start(arguments, [.. new[] { setting }.Where(text => text.Length > 0)]);
+
+        (await service.ExitAsync()).Should().NotBe(0);
+
+        var crash = service.Log.Should().ContainSingle(line => line.Text("level") == "Critical").Subject;
+        crash.Text("message").Should().Contain(reason);
+        crash.Text("exception").Should().BeNull();
+        string.Concat(service.Lines).Should().NotContain("s3cret");
+        service.Log.Should().NotContain(line => line.Is("ListeningOnAddress"));
+    }
+}

@@ -1,0 +1,42 @@
+namespace EndToEnd;
+
+public sealed class VerbTests
+{
+    [Fact, Trait("Readiness", "49")]
+    public async Task Migrations_that_run_at_once_or_again_apply_each_script_once()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+
+        var atOnce = await Task.WhenAll(site.RunAsync(["migrate"]), site.RunAsync(["migrate"]), site.RunAsync(["migrate"]));
+        var again = await site.RunAsync(["migrate"]);
+
+        atOnce.Append(again).Should().OnlyContain(run => run.ExitCode == 0);
+        again.Output.Should().NotContain("Applied migration");
+        site.Query<string>("SELECT ScriptName FROM SchemaVersions ORDER BY SchemaVersionID").Should().Equal("0001_products.sql", "0002_orders.sql", "0003_jobs.sql");
+    }
+
+    [Fact]
+    public async Task Health_asks_the_running_service()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+        await using var service = await site.ServeAsync();
+        var url = $"ASPNETCORE_URLS={service.Address}";
+
+        (await site.RunAsync(["health"], url)).ExitCode.Should().Be(1, "the schema is missing");
+        (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
+        (await site.RunAsync(["health"], url)).ExitCode.Should().Be(0);
+        service.Kill();
+        await Eventually.TrueAsync(async () => (await site.RunAsync(["health"], url)).ExitCode == 1);
+    }
+
+    [Theory]
+    [InlineData("migrat")]
+    [InlineData("jobs", "reply")]
+    [InlineData("jobs", "replay")]
+    public async Task An_unknown_verb_is_refused_with_the_list_of_verbs(params string[] arguments)
+    {
+        await using var site = await Site.CreateAsync();
+
+        await site.RefusesAsync("", "migrate, jobs", arguments);
+    }
+}

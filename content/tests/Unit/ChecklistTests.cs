@@ -1,0 +1,28 @@
+using System.Text.RegularExpressions;
+
+namespace Unit;
+
+/// <summary>README.md promises nothing without a test: each line of its table names test classes that carry the number of the line.</summary>
+public partial class ChecklistTests
+{
+    [Fact]
+    public void Every_promise_of_the_readme_has_its_tests()
+    {
+        var root = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(root, "global.json")))
+            root = Path.GetDirectoryName(root)!;
+        var tests = Directory.GetFiles(Path.Combine(root, "tests"), "*Tests.cs", SearchOption.AllDirectories).ToLookup(file => Path.GetFileNameWithoutExtension(file));
+        var promises = Promise().Matches(File.ReadAllText(Path.Combine(root, "README.md")));
+
+        var without = from promise in promises
+                      from name in promise.Groups[2].Value.Split(',', StringSplitOptions.TrimEntries)
+                      where !tests[name].Any(file => File.ReadAllText(file).Contains($"\"{promise.Groups[1].Value}\"", StringComparison.Ordinal))
+                      select promise.Value;
+
+        promises.Should().NotBeEmpty();
+        without.Should().BeEmpty();
+    }
+
+    [GeneratedRegex(@"^\| (\d+) \| .* \| ([\w, ]+) \|\r?$", RegexOptions.Multiline)]
+    private static partial Regex Promise();
+}
