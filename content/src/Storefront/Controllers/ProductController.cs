@@ -27,18 +27,14 @@ public sealed class ProductController : IController
         [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
     {
         var found = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
-        return IsCurrent(http, EntityTag.Of(found.Items.Select(product => $"{product.Sku} {product.Version}").Append(found.Next ?? "")))
-            ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
-            : TypedResults.Ok(Page<ProductResponse>.From(found, ProductResponse.From));
+        return IsCurrent(http, EntityTag.Of(found.Items.Select(product => $"{product.Sku} {product.Version}").Append(found.Next ?? ""))) ? NotModified : TypedResults.Ok(Page<ProductResponse>.From(found, ProductResponse.From));
     }
 
     private static async Task<Results<Ok<ProductResponse>, StatusCodeHttpResult>> GetProduct(
         HttpContext http, [RegularExpression(Rules.Sku)] string sku, ProductService products, CancellationToken cancellation)
     {
         var product = await products.GetAsync(sku, cancellation);
-        return IsCurrent(http, EntityTag.Of(product.Version))
-            ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
-            : TypedResults.Ok(ProductResponse.From(product));
+        return IsCurrent(http, EntityTag.Of(product.Version)) ? NotModified : TypedResults.Ok(ProductResponse.From(product));
     }
 
     /// <summary>Creates with `If-None-Match: *`; replaces with `If-Match` and the ETag that the caller has read.</summary>
@@ -59,6 +55,8 @@ public sealed class ProductController : IController
         var answer = ProductResponse.From(product);
         return ifMatch is null ? TypedResults.Created($"/v1/products/{sku}", answer) : TypedResults.Ok(answer);
     }
+
+    private static readonly StatusCodeHttpResult NotModified = TypedResults.StatusCode(StatusCodes.Status304NotModified);
 
     /// <summary>Lets caches keep the answer if they ask each time whether it is still right.</summary>
     private static bool IsCurrent(HttpContext http, string tag)

@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Diagnostics;
+
 namespace Storefront.Entry;
 
 /// <summary>One line for each request, by route template: raw paths and queries hold what callers invent.</summary>
@@ -18,7 +20,8 @@ internal static partial class AccessLog
                 if (!http.IsProbe())
                 {
                     var status = http.RequestAborted.IsCancellationRequested && !http.Response.HasStarted ? StatusCodes.Status499ClientClosedRequest : http.Response.StatusCode;
-                    var route = (http.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "(none)";
+                    var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint; // which takes it away
+                    var route = (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)";
                     var time = Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1);
                     Answered(logger, http.Request.Method, route, status, time, http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString());
                 }

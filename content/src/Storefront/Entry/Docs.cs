@@ -6,6 +6,12 @@ using Scalar.AspNetCore;
 
 namespace Storefront.Entry;
 
+public sealed record DocsSettings
+{
+    /// <summary>Outside Development, where they are always shown.</summary>
+    public bool Enabled { get; init; }
+}
+
 /// <summary>The OpenAPI document and a page that reads it; all assets come from the package, none from elsewhere.</summary>
 internal static class Docs
 {
@@ -38,7 +44,7 @@ internal static class Docs
 
     public static void MapDocs(this WebApplication app)
     {
-        if (!app.Environment.IsDevelopment() && !app.Configuration.GetValue<bool>("Docs:Enabled"))
+        if (!app.Environment.IsDevelopment() && !app.Configuration.Read<DocsSettings>("Docs").Enabled)
             return;
         app.MapOpenApi().AllowAnonymous();
         app.MapScalarApiReference("/docs", (page, http) =>

@@ -26,16 +26,10 @@ internal static class Health
     public static void UseManagementPort(this WebApplication app)
     {
         if (app.Configuration.ManagementPort() is { } port)
-            app.Use((http, next) =>
-            {
-                if (http.IsProbe() == (http.Connection.LocalPort == port))
-                    return next(http);
-                http.Response.StatusCode = StatusCodes.Status404NotFound;
-                return Task.CompletedTask;
-            });
+            app.UseWhen(http => http.IsProbe() != (http.Connection.LocalPort == port), other => other.Run(http => http.WriteProblemAsync(StatusCodes.Status404NotFound)));
     }
 
-    public static int? ManagementPort(this IConfiguration configuration) => configuration.GetValue<int>("Management:Port") is > 0 and var port ? port : null;
+    public static int? ManagementPort(this IConfiguration configuration) => configuration.Read<ManagementSettings>("Management").Port is > 0 and var port ? port : null;
 
     public static void MapHealth(this WebApplication app)
     {
@@ -85,6 +79,13 @@ internal sealed class DatabaseHealth(Migrator migrator, Database database, TimeP
     }
 }
 
+public sealed record ManagementSettings
+{
+    /// <summary>0: health and metrics answer where everything does.</summary>
+    [Range(0, 65535)]
+    public int Port { get; init; }
+}
+
 public sealed record ShutdownSettings
 {
     /// <summary>Between SIGTERM and the end of listening: as long as balancers need to send their requests elsewhere.</summary>
@@ -112,8 +113,8 @@ internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownS
 
     public Task CloseConnectionsAsync(HttpContext http, RequestDelegate next)
     {
-        if (IsDraining && !HttpProtocol.IsHttp2(http.Request.Protocol))
-            http.Response.Headers.Connection = "close";
+        if (!HttpProtocol.IsHttp2(http.Request.Protocol))
+            http.Response.OnStarting(() => Task.FromResult(IsDraining ? http.Response.Headers.Connection = "close" : default)); // also for what began before the signal
         return next(http);
     }
 

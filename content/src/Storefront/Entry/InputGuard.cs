@@ -14,11 +14,8 @@ internal static class InputGuard
             return http.WriteProblemAsync(StatusCodes.Status406NotAcceptable, "The service answers in application/json.");
         if (http.Request.ContentType is { } type && MediaTypeHeaderValue.TryParse(type, out var media) && !IsUtf8(media.Charset))
             return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
-        foreach (var (name, values) in http.Request.Query)
-        {
-            if (values.Count > 1 || values.ToString().Any(char.IsControl))
-                return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
-        }
+        if (http.Request.Query.FirstOrDefault(field => field.Value.Count > 1 || field.Value.ToString().Any(char.IsControl)).Key is { } name)
+            return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
         return next(http);
     });
 

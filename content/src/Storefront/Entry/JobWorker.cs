@@ -43,6 +43,7 @@ internal sealed partial class JobWorker(
     private static readonly TimeSpan Memory = TimeSpan.FromDays(7); // longer than any redelivery of a job
 
     private readonly List<Task> _running = [];
+    private long _measured;
 
     protected override async Task WorkAsync(CancellationToken stopping)
     {
@@ -69,14 +70,18 @@ internal sealed partial class JobWorker(
         }
         var jobs = await outbox.ClaimAsync(settings.Concurrency - _running.Count, settings.Lease, stopping);
         _running.AddRange(jobs.Select(job => Task.Run(() => TryAsync(() => runner.RunAsync(job)), CancellationToken.None)));
-        if (_running.Count == settings.Concurrency)
-        {
-            await Task.WhenAny(_running);
-        }
-        else if (jobs.Count == 0)
+        if (clock.GetElapsedTime(_measured) >= Poll) // also while all are busy: then it matters most
         {
             metrics.Measured(await outbox.MeasureAsync(stopping));
             await outbox.ForgetAsync(Memory, stopping);
+            _measured = clock.GetTimestamp();
+        }
+        if (_running.Count == settings.Concurrency)
+        {
+            await Task.WhenAny([.. _running, Task.Delay(Poll, clock, stopping)]);
+        }
+        else if (jobs.Count == 0)
+        {
             await outbox.WaitAsync(Poll * (0.8 + (0.4 * Random.Shared.NextDouble())), stopping); // jitter keeps instances apart
         }
         foreach (var fault in _running.Where(job => job.IsFaulted))

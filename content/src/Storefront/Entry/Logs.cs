@@ -76,9 +76,7 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
 
     private static void WriteFields(Utf8JsonWriter json, object? state, HashSet<string> written)
     {
-        if (state is not IEnumerable<KeyValuePair<string, object?>> fields)
-            return;
-        foreach (var (name, value) in fields)
+        foreach (var (name, value) in state as IEnumerable<KeyValuePair<string, object?>> ?? [])
         {
             var key = JsonNamingPolicy.CamelCase.ConvertName(name);
             if (!written.Add(key))

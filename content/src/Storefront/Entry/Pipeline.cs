@@ -22,8 +22,8 @@ internal static class Pipeline
         builder.AddHealth();
         builder.AddTelemetry();
         builder.AddDocs();
-        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
-            .WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
+        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
+            policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
         if (builder.Configuration.Has("worker"))
             builder.Services.AddHostedService<JobWorker>();
     }
@@ -37,7 +37,7 @@ internal static class Pipeline
         app.UseExceptionHandler();
         app.UseStatusCodePages();
         app.UseManagementPort();
-        app.UseHostFiltering();
+        app.UseWhen(http => !http.IsProbe(), names => names.UseHostFiltering()); // probes call by address, or localhost
         app.UseRouting();
         app.UseRequestTimeouts();
         app.UseCors();
@@ -60,16 +60,10 @@ internal static class Pipeline
     /// <summary>A path or a verb that does not exist is 404 or 405 to everybody, not 401: nothing is there to protect.</summary>
     private static Task RefuseWhatIsNotThere(HttpContext http, RequestDelegate next)
     {
-        switch (http.GetEndpoint())
-        {
-            case null:
-                http.Response.StatusCode = StatusCodes.Status404NotFound;
-                return Task.CompletedTask;
-            case RouteEndpoint:
-                return next(http);
-            case var refusal: // of the router: 405 with Allow, 415
-                return refusal.RequestDelegate!(http);
-        }
+        if (http.GetEndpoint() is RouteEndpoint)
+            return next(http);
+        http.Response.StatusCode = StatusCodes.Status404NotFound;
+        return http.GetEndpoint()?.RequestDelegate?.Invoke(http) ?? Task.CompletedTask; // the router's own refusal: 405 with Allow, 415
     }
 
     /// <summary>Forwarded addresses count from these networks alone; with none set the fields are ignored.</summary>
@@ -91,8 +85,11 @@ internal static class Pipeline
     }
 
     /// <summary>One build, several roles: `api` answers requests, `worker` runs jobs; health and metrics are with both.</summary>
-    private static bool Has(this IConfiguration configuration, string role) =>
-        (configuration["Process:Roles"] ?? "api,worker").Split(',', StringSplitOptions.TrimEntries).Contains(role);
+    private static bool Has(this IConfiguration configuration, string role)
+    {
+        var roles = (configuration["Process:Roles"] ?? "api,worker").Split(',', StringSplitOptions.TrimEntries);
+        return roles.All(each => each is "api" or "worker") ? roles.Contains(role) : throw Settings.Refused("Process:Roles", "must be api, worker, or both with a comma");
+    }
 
     private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];
 }

@@ -40,7 +40,7 @@ internal static partial class StartupChecks
             throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Data Source=file' for SQLite");
         if (!configuration.IsHttps("Payments:BaseUrl"))
             throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider");
-        if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';').Contains("*"))
+        if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"))
             throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';'");
     }
 

@@ -34,8 +34,17 @@ internal static partial class Tls
         var urls = app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (!urls.Concat(endpoints).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
             throw Settings.Refused("ASPNETCORE_URLS", "(or Kestrel__Endpoints) holds an address that is not https://");
-        if (app.Configuration[CertificateKey] is { Length: > 0 } file ? !File.Exists(file) : !app.Environment.IsDevelopment())
-            throw Settings.Refused(CertificateKey, "must name the PEM file of the server's certificate (and Kestrel__Certificates__Default__KeyPath that of its key)");
+        var certificate = app.Configuration[CertificateKey];
+        if (string.IsNullOrEmpty(certificate) && app.Environment.IsDevelopment())
+            return;
+        try
+        {
+            X509Certificate2.CreateFromPemFile(certificate ?? "", app.Configuration["Kestrel:Certificates:Default:KeyPath"]).Dispose();
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            throw Settings.Refused(CertificateKey, "and Kestrel__Certificates__Default__KeyPath must name the PEM files of the server's certificate and its key");
+        }
     }
 
     /// <summary>The one that `dotnet dev-certs https --trust` made, else one for this run: curl needs -k for that.</summary>

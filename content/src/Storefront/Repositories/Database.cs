@@ -85,9 +85,6 @@ public sealed class Session(Database database, DbConnection connection, DbTransa
     internal async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null) =>
         (await connection.QueryAsync<T>(Command(sql, parameters))).AsList();
 
-    internal Task<T?> QueryFirstAsync<T>(string sql, object? parameters = null) =>
-        connection.QueryFirstOrDefaultAsync<T>(Command(sql, parameters));
-
     private CommandDefinition Command(string sql, object? parameters) =>
         new(database.Translate(sql), parameters, transaction, cancellationToken: cancellation);
 }

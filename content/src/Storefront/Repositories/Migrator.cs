@@ -32,11 +32,7 @@ public sealed partial class Migrator(Database database, IHostEnvironment environ
     }
 
     private UpgradeEngine Engine() =>
-        database.Migrations()
-            .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsOurs)
-            .WithVariablesDisabled()
-            .LogToNowhere()
-            .Build();
+        database.Migrations().WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsOurs).WithVariablesDisabled().LogToNowhere().Build();
 
     private bool IsOurs(string script) =>
         script.EndsWith(".sql", StringComparison.Ordinal)

@@ -60,9 +60,7 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
     }
 
     public async Task<(Order Order, string Fingerprint)?> FindByKeyAsync(Session session, string owner, string idempotencyKey) =>
-        await session.QueryFirstAsync<Made>(
-            "SELECT id, fingerprint FROM orders WHERE owner = @owner AND idempotency_key = @idempotencyKey",
-            new { owner, idempotencyKey }) is { } made
+        await session.QueryAsync<Made>("SELECT id, fingerprint FROM orders WHERE owner = @owner AND idempotency_key = @idempotencyKey", new { owner, idempotencyKey }) is [var made]
             ? (Orders(await session.QueryAsync<Row>(ById, new { id = made.Id })).Single(), made.Fingerprint)
             : null;
 

@@ -58,6 +58,8 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
     /// </summary>
     internal static void Add(IServiceCollection services, PaymentSettings settings)
     {
+        if (settings.TimeoutSeconds < settings.TryTimeoutSeconds)
+            throw Settings.Refused("Payments:TimeoutSeconds", "must not be less than Payments__TryTimeoutSeconds, the time of one try");
         services.AddHttpClient<IPaymentGateway, HttpPaymentGateway>(http =>
             {
                 http.BaseAddress = new Uri(settings.BaseUrl.TrimEnd('/') + "/");

@@ -46,7 +46,7 @@ public sealed partial class JobRunner(
         catch (Exception e)
         {
             activity?.SetStatus(ActivityStatusCode.Error);
-            outcome = await FailAsync(job, e);
+            outcome = await FailAsync(job, timeout.IsCancellationRequested ? new TimeoutException($"The job took longer than {settings.TimeoutSeconds} s (Jobs__TimeoutSeconds).", e) : e);
         }
         metrics.Ran(job.Type, outcome, clock.GetElapsedTime(started));
     }

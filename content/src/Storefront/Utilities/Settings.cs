@@ -27,6 +27,6 @@ public static partial class Settings
     public static OperationalException Refused(string key, string why) =>
         new(Failure.Invalid, $"Setting {key.Replace(":", "__", StringComparison.Ordinal)} {why}.");
 
-    [GeneratedRegex("'([^' ]+:[^' ]+)'")]
+    [GeneratedRegex("at '([^']+)' to type")]
     private static partial Regex ConfigurationPath();
 }
