@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using Dapper;
 
@@ -18,13 +19,14 @@ public sealed class ShutdownTests
         await using var keptAlive = await site.ConnectAsync(service);
         await keptAlive.SendAsync(Ready);
         (await keptAlive.ReceiveAsync("\r\n0\r\n\r\n")).Should().StartWith("HTTP/1.1 200").And.NotContain("Connection: close");
-        await using var slow = await site.ConnectAsync(service);
-        await slow.SendAsync($"POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {http.DefaultRequestHeaders.Authorization}\r\nIdempotency-Key: 1\r\n"
-            + $"Content-Type: application/json\r\nContent-Length: {Body.Length}\r\nExpect: 100-continue\r\n\r\n");
-        (await slow.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 100", "the handler waits for the body now");
+        await using var slow = await BeginAsync("1");
+        await using var slower = await BeginAsync("2");
 
         service.Terminate();
         await service.LineAsync(line => line.Is("Draining"));
+
+        await slow.SendAsync(Body);
+        (await slow.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 201").And.Contain("Connection: close", "it began before the signal");
 
         await keptAlive.SendAsync(Ready);
         (await keptAlive.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 503").And.Contain("Connection: close");
@@ -39,9 +41,18 @@ public sealed class ShutdownTests
             served.Headers.ConnectionClose.Should().BeTrue();
         }
         await Eventually.TrueAsync(() => !Listens(service.Address.Port));
-        await slow.SendAsync(Body);
-        (await slow.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 201");
+        await slower.SendAsync(Body);
+        (await slower.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 201");
         (await service.ExitAsync()).Should().Be(0);
+
+        async Task<SslStream> BeginAsync(string key)
+        {
+            var connection = await site.ConnectAsync(service);
+            await connection.SendAsync($"POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {http.DefaultRequestHeaders.Authorization}\r\nIdempotency-Key: {key}\r\n"
+                + $"Content-Type: application/json\r\nContent-Length: {Body.Length}\r\nExpect: 100-continue\r\n\r\n");
+            (await connection.ReceiveAsync("\r\n\r\n")).Should().StartWith("HTTP/1.1 100", "the handler waits for the body now");
+            return connection;
+        }
     }
 
     [Fact, Trait("Readiness", "36")]
