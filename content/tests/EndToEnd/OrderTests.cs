@@ -1,4 +1,6 @@
 using System.Net;
+using System.Text;
+using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
 
@@ -78,5 +80,35 @@ public sealed class OrderTests
             using var answer = await http.GetAsync("/v1/orders");
             answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
         }
+    }
+
+    /// <summary>The public key is public: who may use it as a shared secret, or choose the algorithm, makes tokens himself.</summary>
+    [Fact, Trait("Readiness", "25")]
+    public async Task A_token_signed_with_what_everybody_knows_is_refused()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        var secrets = new[] { Encoding.UTF8.GetBytes(site.Provider.PublicKeyPem), site.Provider.PublicKey };
+
+        foreach (var secret in secrets)
+        {
+            var key = new SymmetricSecurityKey(secret) { KeyId = "1" };
+            using var http = site.Client(service, Provider.Token("ann", site.Provider.Address, new SigningCredentials(key, SecurityAlgorithms.HmacSha256)));
+            using var answer = await http.GetAsync("/v1/orders");
+            answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
+        }
+    }
+
+    [Fact, Trait("Readiness", "11")]
+    public async Task While_the_issuer_of_tokens_is_away_it_is_not_the_caller_who_is_wrong()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Authentication__Schemes__Bearer__Authority=https://127.0.0.1:1");
+        using var http = site.Client(service);
+
+        using var answer = await http.GetAsync("/v1/orders");
+
+        answer.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+        (await service.LineAsync(line => line.Text("level") == "Warning" && line.Text("message")!.Contains("issuer of tokens", StringComparison.Ordinal))).Should().NotBeNull();
     }
 }

@@ -55,6 +55,10 @@ internal sealed class Provider : IAsyncDisposable
         return provider;
     }
 
+    public byte[] PublicKey => _key.ExportSubjectPublicKeyInfo();
+
+    public string PublicKeyPem => _key.ExportSubjectPublicKeyInfoPem();
+
     public string Token(string subject) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = "1" }, SecurityAlgorithms.RsaSha256));
 
     public static string Token(string subject, string issuer, SigningCredentials credentials) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor

@@ -13,7 +13,7 @@ public sealed class ShutdownTests
         const string Ready = "GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
         const string Body = "{\"items\":[{\"sku\":\"TEA-1\",\"quantity\":1}]}";
         await using var site = await Site.CreateAsync();
-        await using var service = await site.ServeAsync("Shutdown__DrainSeconds=3");
+        await using var service = await site.ServeAsync("Shutdown__DrainSeconds=4");
         using var http = site.Client(service);
         await http.PutProductAsync();
         await using var keptAlive = await site.ConnectAsync(service);

@@ -47,6 +47,40 @@ public sealed class StartupTests
     }
 
     [Fact]
+    public async Task A_name_that_looks_like_a_note_is_no_placeholder()
+    {
+        await using var site = await Site.CreateAsync();
+
+        await using var service = await site.ServeAsync(Bearer + "ValidAudiences__0=todo-api", "AllowedHosts=todo.shop.test;127.0.0.1");
+
+        service.Address.Port.Should().BePositive();
+    }
+
+    [Fact]
+    public async Task With_a_management_port_health_and_metrics_answer_there_and_nowhere_else()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync($"Management__Port={FreePort()}");
+        using var http = site.Client(service);
+        var addresses = service.Log.Where(line => line.Is("ListeningOnAddress")).Select(line => new Uri(line.Text("address")!.Replace("[::]", "127.0.0.1", StringComparison.Ordinal))).ToList();
+        addresses.Should().HaveCount(2);
+
+        foreach (var path in (string[])["/health/live", "/health/ready/", "/HEALTH/startup", "/metrics", "/metrics/", "/v1/products"])
+        {
+            var isProbe = !path.StartsWith("/v1", StringComparison.Ordinal);
+            (await http.GetAsync(new Uri(addresses[0], path))).StatusCode.Should().Be(isProbe ? HttpStatusCode.NotFound : HttpStatusCode.OK, path);
+            (await http.GetAsync(new Uri(addresses[1], path))).StatusCode.Should().Be(isProbe ? HttpStatusCode.OK : HttpStatusCode.NotFound, path);
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    [Fact]
     public async Task A_port_in_use_is_said_in_one_line()
     {
         await using var site = await Site.CreateAsync();

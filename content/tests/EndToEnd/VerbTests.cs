@@ -29,6 +29,14 @@ public sealed class VerbTests
         await Eventually.TrueAsync(async () => (await site.RunAsync(["health"], url)).ExitCode == 1);
     }
 
+    [Fact]
+    public async Task Jobs_of_a_database_without_a_schema_are_asked_for_in_vain()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+
+        await site.RefusesAsync("", "migrate", "jobs");
+    }
+
     [Theory]
     [InlineData("migrat")]
     [InlineData("jobs", "reply")]

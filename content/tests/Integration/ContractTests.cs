@@ -138,6 +138,8 @@ public class ContractTests(SharedHost shared)
         {
             yield return "no t";
             yield return new string('A', 200) + "!";
+            if (parameter["in"]?.ToString() != "path") // there it would be another path
+                yield return "";
         }
         if (schema["format"]?.ToString() is "int32" or "int64" or "uuid" || schema["type"]?.ToString() == "integer")
         {

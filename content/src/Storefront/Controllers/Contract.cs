@@ -11,7 +11,7 @@ public sealed record Page<T>(IReadOnlyList<T> Items, string? Next)
 /// <param name="Currency">ISO 4217.</param>
 public sealed record MoneyBody(
     [property: Range(0, 100_000_000)] long Amount,
-    [property: RegularExpression("^[A-Z]{3}$")] string Currency)
+    [property: Pattern("^[A-Z]{3}$")] string Currency)
 {
     public static MoneyBody From(Money money) => new(money.Amount, money.Currency);
 }

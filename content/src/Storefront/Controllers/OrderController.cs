@@ -7,7 +7,7 @@ using Storefront.Services;
 namespace Storefront.Controllers;
 
 public sealed record OrderItemRequest(
-    [property: RegularExpression(Rules.Sku)] string Sku,
+    [property: Pattern(Rules.Sku)] string Sku,
     [property: Range(1, 1000)] int Quantity);
 
 public sealed record OrderRequest([property: Length(1, 20)] IReadOnlyList<OrderItemRequest> Items);
@@ -17,11 +17,9 @@ public sealed record OrderItemResponse(string Sku, long Quantity, MoneyBody Pric
 public sealed record OrderResponse(string Id, OrderStatus Status, IReadOnlyList<OrderItemResponse> Items, MoneyBody Total, DateTimeOffset CreatedAt)
 {
     internal static OrderResponse From(Order order) => new(
-        order.Id,
-        order.Status,
+        order.Id, order.Status,
         [.. order.Items.Select(item => new OrderItemResponse(item.Sku, item.Quantity, MoneyBody.From(item.Price)))],
-        MoneyBody.From(order.Total),
-        order.CreatedAt);
+        MoneyBody.From(order.Total), order.CreatedAt);
 }
 
 public sealed class OrderController : IController
@@ -36,7 +34,7 @@ public sealed class OrderController : IController
     }
 
     private static async Task<Created<OrderResponse>> PlaceOrder(
-        ClaimsPrincipal user, [FromHeader(Name = "Idempotency-Key"), RegularExpression(Rules.IdempotencyKey)] string idempotencyKey,
+        ClaimsPrincipal user, [FromHeader(Name = "Idempotency-Key"), Pattern(Rules.IdempotencyKey)] string idempotencyKey,
         OrderRequest body, OrderService orders, CancellationToken cancellation)
     {
         var lines = body.Items.Select(item => (item.Sku, item.Quantity)).ToList();
@@ -45,8 +43,8 @@ public sealed class OrderController : IController
     }
 
     private static async Task<Ok<Page<OrderResponse>>> ListOrders(
-        ClaimsPrincipal user, OrderService orders, CancellationToken cancellation, [RegularExpression(Rules.Status)] string? status = null,
-        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
+        ClaimsPrincipal user, OrderService orders, CancellationToken cancellation, [Pattern(Rules.Status)] string? status = null,
+        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), Pattern(Rules.Cursor)] string? after = null)
     {
         var one = status is null ? (OrderStatus?)null : Enum.Parse<OrderStatus>(status, ignoreCase: true);
         var found = await orders.ListAsync(user.Subject(), one, Cursor.Decode(after), limit, cancellation);

@@ -24,14 +24,14 @@ public sealed class ProductController : IController
 
     private static async Task<Results<Ok<Page<ProductResponse>>, StatusCodeHttpResult>> ListProducts(
         HttpContext http, ProductService products, CancellationToken cancellation,
-        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), RegularExpression(Rules.Cursor)] string? after = null)
+        [Range(1, 100)] int limit = 20, [StringLength(Cursor.MaxLength), Pattern(Rules.Cursor)] string? after = null)
     {
         var found = await products.ListAsync(Cursor.Decode(after), limit, cancellation);
         return IsCurrent(http, EntityTag.Of(found.Items.Select(product => $"{product.Sku} {product.Version}").Append(found.Next ?? ""))) ? NotModified : TypedResults.Ok(Page<ProductResponse>.From(found, ProductResponse.From));
     }
 
     private static async Task<Results<Ok<ProductResponse>, StatusCodeHttpResult>> GetProduct(
-        HttpContext http, [RegularExpression(Rules.Sku)] string sku, ProductService products, CancellationToken cancellation)
+        HttpContext http, [Pattern(Rules.Sku)] string sku, ProductService products, CancellationToken cancellation)
     {
         var product = await products.GetAsync(sku, cancellation);
         return IsCurrent(http, EntityTag.Of(product.Version)) ? NotModified : TypedResults.Ok(ProductResponse.From(product));
@@ -39,9 +39,9 @@ public sealed class ProductController : IController
 
     /// <summary>Creates with `If-None-Match: *`; replaces with `If-Match` and the ETag that the caller has read.</summary>
     private static async Task<Results<Ok<ProductResponse>, Created<ProductResponse>>> PutProduct(
-        HttpContext http, [RegularExpression(Rules.Sku)] string sku, ProductRequest body,
+        HttpContext http, [Pattern(Rules.Sku)] string sku, ProductRequest body,
         [FromHeader(Name = "If-Match"), StringLength(100)] string? ifMatch,
-        [FromHeader(Name = "If-None-Match"), RegularExpression(@"^\*$")] string? ifNoneMatch,
+        [FromHeader(Name = "If-None-Match"), Pattern(@"^\*$")] string? ifNoneMatch,
         ProductService products, CancellationToken cancellation)
     {
         var price = new Money(body.Price.Amount, body.Price.Currency);

@@ -30,7 +30,7 @@ internal static partial class AccessLog
     }
 
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
-    public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value ?? "");
+    public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too
 
     private static readonly HashSet<string> Probes = new(StringComparer.OrdinalIgnoreCase) { "/health/live", "/health/ready", "/health/startup", "/metrics" };
 

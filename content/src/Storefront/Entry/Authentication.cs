@@ -35,6 +35,7 @@ internal static class Authentication
             jwt.TokenValidationParameters.ValidAlgorithms = builder.Environment.IsDevelopment()
                 ? [.. publicKeys, SecurityAlgorithms.HmacSha256] // what `dotnet user-jwts` signs with
                 : publicKeys;
+            jwt.Events = new() { OnChallenge = challenge => challenge.AuthenticateFailure is null ? Task.CompletedTask : NeedIssuerAsync(jwt, challenge.HttpContext.RequestAborted) };
         });
 
         // A key that `dotnet user-jwts` makes while the service runs counts at once.
@@ -55,15 +56,28 @@ internal static class Authentication
         }
     }
 
+    /// <summary>Without the keys of the issuer every token looks wrong: then the issuer has failed, not the caller.</summary>
+    private static async Task NeedIssuerAsync(JwtBearerOptions jwt, CancellationToken cancellation)
+    {
+        try
+        {
+            await (jwt.ConfigurationManager?.GetConfigurationAsync(cancellation) ?? Task.CompletedTask);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new OperationalException(Failure.Unavailable, "The issuer of tokens cannot be reached. Check Authentication__Schemes__Bearer__Authority.", e);
+        }
+    }
+
     /// <exception cref="OperationalException">Outside Development: nobody to trust, or anybody's tokens accepted.</exception>
     public static void CheckAuthentication(this WebApplication app)
     {
         if (app.Environment.IsDevelopment())
             return;
         if (!app.Configuration.IsHttps($"{Section}:Authority"))
-            throw Settings.Refused($"{Section}:Authority", "must be the https:// address of the issuer of tokens");
+            throw Settings.Refused($"{Section}:Authority", "must be the https:// address of the issuer of tokens, and no placeholder");
         if (!app.Configuration.IsGiven($"{Section}:ValidAudiences:0"))
-            throw Settings.Refused($"{Section}:ValidAudiences:0", "must be the name that tokens for this service carry");
+            throw Settings.Refused($"{Section}:ValidAudiences:0", "must be the name that tokens for this service carry, and no placeholder");
         if (app.Configuration.GetSection($"{Section}:SigningKeys").GetChildren().Any())
             throw Settings.Refused($"{Section}:SigningKeys", "is for Development: outside, keys come from the issuer");
     }

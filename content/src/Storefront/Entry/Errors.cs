@@ -65,11 +65,8 @@ internal sealed partial class ExceptionHandler(ILogger<ExceptionHandler> logger)
                 httpContext.Response.Headers.RetryAfter = failure.Failure == Failure.Unavailable ? "5" : default;
                 await httpContext.WriteProblemAsync(status, detail);
                 break;
-            case BadHttpRequestException { StatusCode: StatusCodes.Status400BadRequest } malformed:
-                await httpContext.WriteProblemAsync(StatusCodes.Status400BadRequest, errors: InputErrors.Of(malformed));
-                break;
-            case BadHttpRequestException bad: // 408, 413, 415 ...
-                await httpContext.WriteProblemAsync(bad.StatusCode);
+            case BadHttpRequestException bad: // 400, 408, 413, 415 ...
+                await httpContext.WriteProblemAsync(bad.StatusCode, errors: bad.StatusCode == StatusCodes.Status400BadRequest ? InputErrors.Of(bad) : null);
                 break;
             default:
                 Faulted(exception);

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
+using Storefront.Services;
 
 namespace Storefront.Entry;
 
@@ -15,7 +16,9 @@ internal static class Health
         builder.Services.AddSingleton(builder.Configuration.Read<ShutdownSettings>("Shutdown"));
         builder.Services.AddSingleton<Drain>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
-        builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(30), true));
+        var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
+        var drain = builder.Configuration.Read<ShutdownSettings>("Shutdown").DrainSeconds;
+        builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(drain + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
         builder.Services.AddHealthChecks()
             .AddCheck<Drain>("shutdown", tags: ["ready"])
@@ -45,11 +48,7 @@ internal static class Health
         ? http.WriteProblemAsync(
             StatusCodes.Status503ServiceUnavailable,
             string.Join(" ", report.Entries.Where(check => check.Value.Status == HealthStatus.Unhealthy).Select(check => $"{check.Key}: {check.Value.Description}")))
-        : http.Response.WriteAsJsonAsync(new
-        {
-            status = report.Status == HealthStatus.Healthy ? "healthy" : "degraded",
-            checks = report.Entries.ToDictionary(check => check.Key, check => check.Value.Description ?? "healthy"),
-        });
+        : http.Response.WriteAsJsonAsync(new { status = $"{report.Status}".ToLowerInvariant(), checks = report.Entries.ToDictionary(check => check.Key, check => check.Value.Description ?? "healthy") });
 }
 
 /// <summary>A single failed probe is not an outage: the balancer would take away all instances at once.</summary>

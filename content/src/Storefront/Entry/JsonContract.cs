@@ -46,16 +46,21 @@ internal static partial class InputErrors
     public static Dictionary<string, string[]> Of(BadHttpRequestException exception) => exception.InnerException is JsonException json
         ? new() { [json.Path ?? "$"] = [Explain(json.Message)] }
         : Parameter().Match(exception.Message) is { Success: true } parameter && parameter.Groups[1].Value != "body"
-            ? new() { [Name(parameter.Groups[1].Value, exception.Message)] = ["This is missing or of the wrong type."] }
+            ? new() { [parameter.Groups[1].Value] = ["This is missing or of the wrong type."] }
             : new() { ["$"] = ["A JSON body is required."] };
 
-    /// <summary>The validation names members as C# does: Items[0].Sku is $.items[0].sku to the caller.</summary>
+    /// <summary>
+    /// The validation names members and parameters as C# does: Items[0].Sku is $.items[0].sku to the caller, and idempotencyKey
+    /// the header idempotency-key.
+    /// </summary>
     public static IDictionary<string, string[]> AsJsonPaths(IDictionary<string, string[]> errors) => errors.ToDictionary(
-        error => char.IsUpper(error.Key, 0) ? "$." + string.Join('.', error.Key.Split('.').Select(JsonNamingPolicy.CamelCase.ConvertName)) : error.Key,
+        error => error.Key switch
+        {
+            [>= 'A' and <= 'Z', ..] => "$." + string.Join('.', error.Key.Split('.').Select(JsonNamingPolicy.CamelCase.ConvertName)),
+            ['$', ..] => error.Key,
+            _ => JsonNamingPolicy.KebabCaseLower.ConvertName(error.Key),
+        },
         error => error.Value);
-
-    private static string Name(string parameter, string message) =>
-        message.EndsWith("from header.", StringComparison.Ordinal) ? JsonNamingPolicy.KebabCaseLower.ConvertName(parameter) : parameter;
 
     private static string Explain(string message) => message switch
     {

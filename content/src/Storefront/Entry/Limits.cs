@@ -14,7 +14,7 @@ public sealed record LimitSettings
     [Range(0.1, 600)]
     public double RequestSeconds { get; init; } = 30;
 
-    /// <summary>Worked on at a time by this process; as many wait, the rest gets a 503.</summary>
+    /// <summary>Worked on at a time by this process; the rest gets a 503 at once, since a request that waits is one that times out.</summary>
     [Range(1, 10_000)]
     public int ConcurrentRequests { get; init; } = 200;
 
@@ -57,7 +57,7 @@ internal static class Limits
     }
 
     private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
-        key, _ => new() { PermitLimit = settings.ConcurrentRequests, QueueLimit = settings.ConcurrentRequests }));
+        key, _ => new() { PermitLimit = settings.ConcurrentRequests }));
 
     private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) => ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(
         key, _ => new() { TokenLimit = settings.Burst, TokensPerPeriod = settings.RequestsPerSecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1) }));

@@ -37,9 +37,9 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
 {
     public const string FormatterName = "json-line";
 
-    /// <summary>Names that a field of a message must not take.</summary>
+    /// <summary>Names that a field of a message must not take, and the raw path, which the framework adds to every line.</summary>
     private static readonly HashSet<string> Reserved =
-        ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}"];
+        ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}", "requestPath"];
 
     private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
     private static readonly string Version = Service.Version!.ToString(3);

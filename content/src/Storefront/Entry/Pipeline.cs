@@ -13,7 +13,7 @@ internal static class Pipeline
         // The framework's own filters for Host and X-Forwarded-* run before everything: the first answers without a problem, the
         // second, switched on by one variable, believes everybody. Both are in the pipeline below, by our settings.
         builder.Services.RemoveAll<IStartupFilter>();
-        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.IncludeFailureMessage = false); // ours is a problem
+        builder.Services.Configure<HostFilteringOptions>(hosts => hosts.IncludeFailureMessage = hosts.AllowEmptyHosts = false); // our message is a problem
         builder.AddTls();
         builder.AddLimits();
         builder.AddErrors();

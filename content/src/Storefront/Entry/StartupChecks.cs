@@ -32,16 +32,16 @@ internal static partial class StartupChecks
     public static bool IsHttps(this IConfiguration configuration, string key) =>
         configuration.IsGiven(key) && Uri.TryCreate(configuration[key], UriKind.Absolute, out var uri) && uri.Scheme == Uri.UriSchemeHttps;
 
-    private static readonly string[] Placeholders = ["changeme", "change-me", "change_me", "placeholder", "your-", "your_", "<", "todo", "xxx", "example."];
+    private static readonly string[] Placeholders = ["changeme", "change-me", "change_me", "placeholder", "your-", "your_", "example."];
 
     private static void CheckProduction(IConfiguration configuration)
     {
         if (!configuration.IsGiven("ConnectionStrings:Database"))
             throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Data Source=file' for SQLite");
         if (!configuration.IsHttps("Payments:BaseUrl"))
-            throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider");
+            throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider, and no placeholder");
         if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"))
-            throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';'");
+            throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder");
     }
 
     [LoggerMessage(4, LogLevel.Information, "Starting in {Environment}; {Engines}")]

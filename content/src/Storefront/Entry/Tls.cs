@@ -30,10 +30,10 @@ internal static partial class Tls
     /// <exception cref="OperationalException">An address in plain text, or no certificate outside Development.</exception>
     public static void CheckTls(this WebApplication app)
     {
-        var endpoints = app.Configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"] ?? "");
-        var urls = app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        if (!urls.Concat(endpoints).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
-            throw Settings.Refused("ASPNETCORE_URLS", "(or Kestrel__Endpoints) holds an address that is not https://");
+        if (app.Configuration.GetSection("Kestrel:Endpoints").GetChildren().Any())
+            throw Settings.Refused("Kestrel:Endpoints", "is not read: set ASPNETCORE_URLS");
+        if (!app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
+            throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
         var certificate = app.Configuration[CertificateKey];
         if (string.IsNullOrEmpty(certificate) && app.Environment.IsDevelopment())
             return;

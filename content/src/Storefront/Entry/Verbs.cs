@@ -7,11 +7,13 @@ internal static class Verbs
 {
     /// <summary>Runs the verb that the command line begins with.</summary>
     /// <returns>The exit code, or null where there is no verb: then the program serves.</returns>
-    /// <exception cref="OperationalException">There is no such verb.</exception>
+    /// <exception cref="OperationalException">There is no such verb, or no schema to work on.</exception>
     public static async Task<int?> RunAsync(WebApplication app, string[] args) => args switch
     {
         [] or [['-' or '/', ..], ..] => null,
         ["migrate", ..] => await MigrateAsync(app.Services.GetRequiredService<Migrator>()),
+        ["jobs", ..] when (await app.Services.GetRequiredService<Migrator>().PendingAsync(CancellationToken.None)) is [var script, ..] =>
+            throw new OperationalException(Failure.Unavailable, $"The schema lacks {script}: run the verb migrate first, or check ConnectionStrings__Database."),
         ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(app.Services.GetRequiredService<Outbox>()),
         ["jobs", "replay", var id, ..] => await ReplayAsync(app.Services.GetRequiredService<Outbox>(), id),
         ["health", ..] => await HealthAsync(app.Configuration),

@@ -109,16 +109,11 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
         from row in rows
         group row by (row.Id, row.Owner, row.Status, row.Amount, row.Currency, row.CreatedAt) into order
         select new Order(
-            order.Key.Id,
-            order.Key.Owner,
-            Enum.Parse<OrderStatus>(order.Key.Status, ignoreCase: true),
+            order.Key.Id, order.Key.Owner, Enum.Parse<OrderStatus>(order.Key.Status, ignoreCase: true),
             [.. order.Select(item => new OrderItem(item.Sku, item.Quantity, new Money(item.Price, item.Currency)))],
-            new Money(order.Key.Amount, order.Key.Currency),
-            DateTimeOffset.FromUnixTimeMilliseconds(order.Key.CreatedAt));
+            new Money(order.Key.Amount, order.Key.Currency), DateTimeOffset.FromUnixTimeMilliseconds(order.Key.CreatedAt));
 
-#pragma warning disable CA1308 // the schema's words are lower case
     private static string Text(OrderStatus status) => status.ToString().ToLowerInvariant();
-#pragma warning restore CA1308
 
     private sealed record Made(string Id, string Fingerprint);
 

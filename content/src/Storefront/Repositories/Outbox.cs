@@ -58,31 +58,16 @@ public sealed class Outbox(Database database) : IDisposable
     }
 
     /// <summary>
-    /// Puts the job back for another attempt, or among the dead ones where no delay is given. An upsert: where a broker carries
-    /// the job there is no row any more, and a stale attempt must not overwrite a later one.
+    /// Puts the job back for another attempt, or among the dead ones where no delay is given. A worker that has lost its lease
+    /// changes nothing.
     /// </summary>
     public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
         database.ExecuteAsync(
             """
-            INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
-            SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, clock_ms(), @error
-            WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id) OR EXISTS (SELECT 1 FROM outbox WHERE id = @Id)
-            ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
-              last_error = excluded.last_error, lease_until = 0, lease_token = NULL
-            WHERE excluded.attempt > outbox.attempt OR outbox.lease_token = @LeaseToken
+            UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
+            WHERE id = @Id AND lease_token = @LeaseToken
             """,
-            new
-            {
-                job.Id,
-                job.Type,
-                job.Body,
-                job.Trace,
-                job.Attempt,
-                job.LeaseToken,
-                state = delay is null ? 1 : 0,
-                delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
-                error = Storable(reason),
-            },
+            new { job.Id, job.LeaseToken, state = delay is null ? 1 : 0, delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds, error = Storable(reason) },
             cancellation);
 
     public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>

@@ -46,7 +46,8 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
                 _ => throw Unavailable("The payment provider answered with an unknown status."),
             };
         }
-        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or BrokenCircuitException or JsonException)
+        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or BrokenCircuitException or JsonException
+            || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
         {
             throw Unavailable($"The payment provider cannot be used: {e.GetType().Name}.", e);
         }
@@ -64,7 +65,7 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
             {
                 http.BaseAddress = new Uri(settings.BaseUrl.TrimEnd('/') + "/");
                 http.MaxResponseContentBufferSize = 64 * 1024;
-                http.Timeout = Timeout.InfiniteTimeSpan; // the pipeline's timeouts rule
+                http.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds + 1); // the pipeline's timeouts end with the headers, this one with the body
             })
             .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
             .AddStandardResilienceHandler(resilience =>
