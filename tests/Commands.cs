@@ -3,7 +3,7 @@ namespace TemplateTests;
 /// <summary>The commands README.md shows, as the tests run them. ReadmeTests holds README.md and build.ps1 to this list.</summary>
 internal static class Commands
 {
-    public const string Install = "dotnet new install .";
+    public const string Install = "dotnet new install . --force";
     public const string New = "dotnet new prodapi -n Shop -o ../Shop";
     public const string Run = "dotnet run --project ../Shop/src/Shop";
     public const string Test = "dotnet test ../Shop";
