@@ -32,6 +32,9 @@ internal static partial class AccessLog
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
     public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too
 
+    public static void AsProbe(this IEndpointConventionBuilder endpoint) =>
+        endpoint.WithMetadata(new HttpMethodMetadata(["GET", "HEAD"])).AllowAnonymous().DisableHttpMetrics();
+
     private static readonly HashSet<string> Probes = new(StringComparer.OrdinalIgnoreCase) { "/health/live", "/health/ready", "/health/startup", "/metrics" };
 
     [LoggerMessage(2, LogLevel.Information, "{Method} {Route} {Status} in {Milliseconds} ms for {UserId} from {Client}", EventName = "Request")]

@@ -13,12 +13,12 @@ internal static class Health
 {
     public static void AddHealth(this WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton(builder.Configuration.Read<ShutdownSettings>("Shutdown"));
+        var shutdown = builder.Configuration.Read<ShutdownSettings>("Shutdown");
+        builder.Services.AddSingleton(shutdown);
         builder.Services.AddSingleton<Drain>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
         var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
-        var drain = builder.Configuration.Read<ShutdownSettings>("Shutdown").DrainSeconds;
-        builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(drain + work + 5), true));
+        builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(shutdown.DrainSeconds + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
         builder.Services.AddHealthChecks()
             .AddCheck<Drain>("shutdown", tags: ["ready"])
@@ -40,7 +40,7 @@ internal static class Health
         {
             // AllowCachingResponses: else the framework writes cache fields of its own; ours forbid caching.
             var options = new HealthCheckOptions { Predicate = check => check.Tags.Contains(probe), ResponseWriter = WriteAsync, AllowCachingResponses = true };
-            app.MapHealthChecks($"/health/{probe}", options).WithMetadata(new HttpMethodMetadata(["GET", "HEAD"])).AllowAnonymous().DisableHttpMetrics();
+            app.MapHealthChecks($"/health/{probe}", options).AsProbe();
         }
     }
 

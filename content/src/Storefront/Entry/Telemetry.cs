@@ -29,5 +29,5 @@ internal static class Telemetry
     }
 
     public static void MapMetrics(this WebApplication app) =>
-        app.MapPrometheusScrapingEndpoint("/metrics").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"])).AllowAnonymous().DisableHttpMetrics();
+        app.MapPrometheusScrapingEndpoint("/metrics").AsProbe();
 }
