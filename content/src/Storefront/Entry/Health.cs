@@ -52,11 +52,12 @@ internal static class Health
 }
 
 /// <summary>A single failed probe is not an outage: the balancer would take away all instances at once.</summary>
-internal sealed class DatabaseHealth(Migrator migrator, Database database, TimeProvider clock) : IHealthCheck
+internal sealed partial class DatabaseHealth(Migrator migrator, Database database, TimeProvider clock, ILogger<DatabaseHealth> logger) : IHealthCheck
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private DateTimeOffset _lastAnswer;
+    private string? _lastReason;
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
@@ -64,18 +65,23 @@ internal sealed class DatabaseHealth(Migrator migrator, Database database, TimeP
         {
             await database.CheckAsync(cancellationToken);
             var pending = await migrator.PendingAsync(cancellationToken);
-            _lastAnswer = clock.GetUtcNow();
+            (_lastAnswer, _lastReason) = (clock.GetUtcNow(), null);
             return pending.Count == 0
                 ? HealthCheckResult.Healthy()
                 : HealthCheckResult.Unhealthy($"The schema lacks {string.Join(", ", pending)}. Run the verb migrate.");
         }
-        catch (OperationalException)
+        catch (OperationalException e)
         {
+            if (_lastReason != e.Message) // once, not with every probe
+                Away(_lastReason = e.Message);
             return clock.GetUtcNow() - _lastAnswer < Patience
                 ? HealthCheckResult.Degraded("does not answer")
                 : HealthCheckResult.Unhealthy("The database does not answer; the log has the reason.");
         }
     }
+
+    [LoggerMessage(8, LogLevel.Warning, "The database cannot be used: {Reason}")]
+    private partial void Away(string reason);
 }
 
 public sealed record ManagementSettings

@@ -16,13 +16,22 @@ internal static partial class StartupChecks
         if (!app.Environment.IsDevelopment())
             CheckProduction(app.Configuration);
 
-        var migrator = app.Services.GetRequiredService<Migrator>();
-        await (app.Environment.IsDevelopment()
-            ? migrator.MigrateAsync(CancellationToken.None)
-            : migrator.PendingAsync(CancellationToken.None)); // a file that is no database is found now, not by the first request
+        var (migrator, database, logger) = (app.Services.GetRequiredService<Migrator>(), app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"));
+        try
+        {
+            await (app.Environment.IsDevelopment()
+                ? migrator.MigrateAsync(CancellationToken.None)
+                : migrator.PendingAsync(CancellationToken.None)); // a file that is no database is found now, not by the first request
+            if (await database.ReviewAsync(CancellationToken.None) is { } warning)
+                Doubtful(logger, warning);
+        }
+        catch (OperationalException e) when (database.MayComeLater && !app.Environment.IsDevelopment())
+        {
+            NotYet(logger, e.Message); // and not ready; ending here would only make a loop of restarts
+        }
 
         var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
-        Starting(app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"), app.Environment.EnvironmentName, engines);
+        Starting(logger, app.Environment.EnvironmentName, engines);
     }
 
     /// <summary>Set, and not a placeholder somebody forgot.</summary>
@@ -37,12 +46,18 @@ internal static partial class StartupChecks
     private static void CheckProduction(IConfiguration configuration)
     {
         if (!configuration.IsGiven("ConnectionStrings:Database"))
-            throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Data Source=file' for SQLite");
+            throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite");
         if (!configuration.IsHttps("Payments:BaseUrl"))
             throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider, and no placeholder");
         if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"))
             throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder");
     }
+
+    [LoggerMessage(7, LogLevel.Warning, "{Warning}")]
+    private static partial void Doubtful(ILogger logger, string warning);
+
+    [LoggerMessage(6, LogLevel.Warning, "Starting without the database: {Reason}")]
+    private static partial void NotYet(ILogger logger, string reason);
 
     [LoggerMessage(4, LogLevel.Information, "Starting in {Environment}; {Engines}")]
     private static partial void Starting(ILogger logger, string environment, string engines);

@@ -12,7 +12,7 @@ internal static class Telemetry
     /// <summary>Chosen, not all: the framework has a dozen meters, each of which costs on every request.</summary>
     private static readonly string[] Meters =
     [
-        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", JobMetrics.Meter,
+        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", JobMetrics.Meter,
     ];
 
     public static void AddTelemetry(this WebApplicationBuilder builder)
@@ -21,7 +21,7 @@ internal static class Telemetry
             .ConfigureResource(resource => resource.AddService("storefront"))
             .WithMetrics(metrics => metrics.AddMeter(Meters).AddPrometheusExporter())
             .WithTracing(traces => traces
-                .AddSource(JobRunner.Traces.Name)
+                .AddSource(JobRunner.Traces.Name, "Npgsql")
                 .AddAspNetCoreInstrumentation(http => http.Filter = context => !context.IsProbe())
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))

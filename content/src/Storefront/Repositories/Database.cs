@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Data.Common;
 using Dapper;
 using DbUp.Builder;
+using DbUp.Engine;
 
 namespace Storefront.Repositories;
 
@@ -16,26 +17,21 @@ public abstract class Database
     /// <summary>For the startup line: the engine and where it is, without secrets.</summary>
     public abstract string Description { get; }
 
-    /// <summary>Reads with no transaction. With <paramref name="mayLag"/> a replica may answer, which misses the latest writes.</summary>
-    public Task<T> ReadAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation, bool mayLag = false) => ExplainAsync(async () =>
-    {
-        await using var connection = await OpenAsync(mayLag, cancellation);
-        return await work(new Session(this, connection, null, cancellation));
-    });
+    /// <summary>A server may come up after this process, so it is waited for; a file is there or wrong.</summary>
+    public virtual bool MayComeLater => false;
 
-    /// <summary>Runs the work in one transaction: all of it is kept or none. The commit is not cancelled half-way.</summary>
-    public virtual Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => ExplainAsync(async () =>
-    {
-        await using var connection = await OpenAsync(mayLag: false, cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var session = new Session(this, connection, transaction, cancellation);
-        var result = await work(session);
-        await transaction.CommitAsync(CancellationToken.None);
-        session.Committed();
-        return result;
-    });
+    /// <summary>Reads with no transaction, from the primary or, while it is away, from a standby.</summary>
+    /// <param name="mayLag">Where given, a standby is asked first, and its answer counts if this says that it suffices: it may miss the latest writes.</param>
+    public Task<T> ReadAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation, Func<T, bool>? mayLag = null) =>
+        ExplainAsync(() => AskAsync(work, mayLag, cancellation));
 
-    internal Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters, CancellationToken cancellation, bool mayLag = false) =>
+    /// <summary>
+    /// Runs the work in one transaction: all of it is kept or none. The commit is not cancelled half-way. Where the engine is sure
+    /// that nothing was kept it may run the work again, so the work has no effect but in this database.
+    /// </summary>
+    public Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => ExplainAsync(() => TransactAsync(work, cancellation));
+
+    internal Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters, CancellationToken cancellation, Func<IReadOnlyList<T>, bool>? mayLag = null) =>
         ReadAsync(session => session.QueryAsync<T>(sql, parameters), cancellation, mayLag);
 
     /// <returns>The number of rows.</returns>
@@ -45,17 +41,63 @@ public abstract class Database
     /// <exception cref="OperationalException">The database cannot be used as it is; the message says what to do.</exception>
     public Task CheckAsync(CancellationToken cancellation) => QueryAsync<long>("SELECT 1", null, cancellation);
 
+    /// <returns>What may go wrong later with the engine as it is set up, or null.</returns>
+    public virtual Task<string?> ReviewAsync(CancellationToken cancellation) => Task.FromResult<string?>(null);
+
     internal string Translate(string sql) => _translations.GetOrAdd(sql, Rewrite);
 
     /// <summary>How DbUp reaches this engine, all scripts in one transaction that holds the lock of the migration.</summary>
     internal abstract UpgradeEngineBuilder Migrations();
 
-    protected abstract Task<DbConnection> OpenAsync(bool mayLag, CancellationToken cancellation);
+    /// <summary>Waits until no other process migrates; the end of what is returned lets the next one go on.</summary>
+    internal virtual Task<IAsyncDisposable?> LockMigrationsAsync(CancellationToken cancellation) => Task.FromResult<IAsyncDisposable?>(null);
+
+    protected abstract Task<DbConnection> OpenAsync(Access access, CancellationToken cancellation);
+
+    protected virtual Task<T> AskAsync<T>(Func<Session, Task<T>> work, Func<T, bool>? mayLag, CancellationToken cancellation) => AskAsync(work, Access.Read, cancellation);
+
+    protected async Task<T> AskAsync<T>(Func<Session, Task<T>> work, Access access, CancellationToken cancellation)
+    {
+        await using var connection = await OpenAsync(access, cancellation);
+        return await work(new Session(this, connection, null, cancellation));
+    }
+
+    protected virtual async Task<T> TransactAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation)
+    {
+        await using var connection = await OpenAsync(Access.Write, cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var session = new Session(this, connection, transaction, cancellation);
+        var result = await work(session);
+        await CommitAsync(transaction);
+        session.Committed();
+        return result;
+    }
+
+    protected virtual Task CommitAsync(DbTransaction transaction) => transaction.CommitAsync(CancellationToken.None);
 
     protected abstract string Rewrite(string sql);
 
     /// <returns>What the caller can act on, or null for a fault of ours.</returns>
     protected abstract OperationalException? Explain(DbException exception);
+
+    protected sealed class Translator(Database database) : IScriptPreprocessor
+    {
+        public string Process(string contents) => database.Translate(contents);
+    }
+
+    /// <summary>An engine of one file has one answer to all three.</summary>
+    protected enum Access
+    {
+        Write,
+
+        /// <summary>Sees every write, unless the primary is away.</summary>
+        Read,
+
+        /// <summary>A standby first.</summary>
+        LaggingRead,
+    }
+
+    protected static OperationalException Unavailable(string message, Exception inner) => new(Failure.Unavailable, message, inner);
 
     private async Task<T> ExplainAsync<T>(Func<Task<T>> work)
     {

@@ -20,10 +20,10 @@ public interface IOrderRepository
     /// <returns>The order that this key made, with the fingerprint of its request.</returns>
     Task<(Order Order, string Fingerprint)?> FindByKeyAsync(Session session, string owner, string idempotencyKey);
 
-    /// <summary>From the primary, so that one reads one's own writes.</summary>
+    /// <summary>From a replica if it shows an order that cannot change any more; else from the primary, so that one reads one's own writes.</summary>
     Task<Order?> FindAsync(string id, string owner, CancellationToken cancellation);
 
-    /// <summary>The owner's orders, newest first, those before the given id.</summary>
+    /// <summary>The owner's orders, newest first, those before the given id; from the primary, as one looks for what one has just ordered.</summary>
     Task<IReadOnlyList<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation);
 
     /// <summary>Cancels a pending order that the payment provider has not been asked about.</summary>
@@ -65,7 +65,7 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
             : null;
 
     public async Task<Order?> FindAsync(string id, string owner, CancellationToken cancellation) =>
-        Orders(await database.QueryAsync<Row>(ById, new { id }, cancellation)).SingleOrDefault(order => order.Owner == owner);
+        Orders(await database.QueryAsync<Row>(ById, new { id }, cancellation, mayLag: rows => rows is [{ Status: not "pending" }, ..])).SingleOrDefault(order => order.Owner == owner);
 
     public async Task<IReadOnlyList<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation) =>
         [.. Orders(await database.QueryAsync<Row>(

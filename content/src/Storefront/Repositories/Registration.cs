@@ -6,6 +6,13 @@ namespace Storefront.Repositories;
 /// <summary>What a part runs on, for the line that the log begins with.</summary>
 public sealed record Engine(string Part, string Name);
 
+public sealed record ProcessSettings
+{
+    /// <summary>How many processes of this service run at most, with those that a rolling update adds: they share the connections of the database.</summary>
+    [Range(1, 1000)]
+    public int Instances { get; init; } = 3;
+}
+
 public static class Registration
 {
     /// <summary>Each engine is one line here and its own files.</summary>
@@ -27,14 +34,15 @@ public static class Registration
     private static void AddDatabase(this WebApplicationBuilder builder)
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
-        builder.Services.AddSingleton<Database>(_ =>
+        var given = builder.Configuration.GetConnectionString("Database");
+        var text = string.IsNullOrEmpty(given) && builder.Environment.IsDevelopment() ? "Data Source=data/storefront.db" : given ?? "";
+        builder.Services.AddSingleton<Database>(provider => text switch
         {
-            var given = builder.Configuration.GetConnectionString("Database");
-            var connection = string.IsNullOrEmpty(given) && builder.Environment.IsDevelopment() ? "Data Source=data/storefront.db" : given;
-            return connection?.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase) is true
-                ? new SqliteDatabase(connection, builder.Environment.ContentRootPath)
-                : throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Data Source=file' for SQLite");
+            _ when Has("Data Source") => new SqliteDatabase(text, builder.Environment.ContentRootPath),
+            _ when Has("Host") => new PostgresDatabase(text, builder.Configuration.Read<ProcessSettings>("Process").Instances, provider.GetRequiredService<ILoggerFactory>()),
+            _ => throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite"),
         });
+        bool Has(string keyword) => text.Split(';').Any(part => part.Split('=')[0].Trim().Equals(keyword, StringComparison.OrdinalIgnoreCase));
         builder.Services.AddSingleton(provider => new Engine("database", provider.GetRequiredService<Database>().Description));
     }
 

@@ -3,7 +3,6 @@ using System.Text.RegularExpressions;
 using Dapper;
 using DbUp;
 using DbUp.Builder;
-using DbUp.Engine;
 using Microsoft.Data.Sqlite;
 using static SQLitePCL.raw;
 
@@ -21,7 +20,15 @@ public sealed partial class SqliteDatabase : Database, IDisposable
 
     public SqliteDatabase(string connectionString, string contentRoot)
     {
-        var settings = new SqliteConnectionStringBuilder(connectionString) { ForeignKeys = true };
+        SqliteConnectionStringBuilder settings;
+        try
+        {
+            settings = new SqliteConnectionStringBuilder(connectionString) { ForeignKeys = true };
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException)
+        {
+            throw Settings.Refused("ConnectionStrings:Database", "has a keyword or a value that Microsoft.Data.Sqlite does not know");
+        }
         if (!connectionString.Contains("Timeout", StringComparison.OrdinalIgnoreCase))
             settings.DefaultTimeout = 5;
         _file = settings.DataSource = Path.GetFullPath(settings.DataSource, contentRoot);
@@ -30,12 +37,16 @@ public sealed partial class SqliteDatabase : Database, IDisposable
 
     public override string Description => $"SQLite {_file}";
 
-    public override async Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation)
+    public void Dispose() => _writer.Dispose();
+
+    internal override UpgradeEngineBuilder Migrations() => DeployChanges.To.SqliteDatabase(_connectionString).WithTransaction().WithPreprocessor(new Translator(this));
+
+    protected override async Task<T> TransactAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation)
     {
         await _writer.WaitAsync(cancellation);
         try
         {
-            return await base.WriteAsync(work, cancellation);
+            return await base.TransactAsync(work, cancellation);
         }
         finally
         {
@@ -43,11 +54,7 @@ public sealed partial class SqliteDatabase : Database, IDisposable
         }
     }
 
-    public void Dispose() => _writer.Dispose();
-
-    internal override UpgradeEngineBuilder Migrations() => DeployChanges.To.SqliteDatabase(_connectionString).WithTransaction().WithPreprocessor(new Rewriter(this));
-
-    protected override async Task<DbConnection> OpenAsync(bool mayLag, CancellationToken cancellation)
+    protected override async Task<DbConnection> OpenAsync(Access access, CancellationToken cancellation)
     {
         var connection = new SqliteConnection(_connectionString);
         try
@@ -65,8 +72,9 @@ public sealed partial class SqliteDatabase : Database, IDisposable
     }
 
     protected override string Rewrite(string sql) =>
-        AnyOf().Replace(sql, "IN $1")
+        StorageOptions().Replace(AnyOf().Replace(sql, "IN $1"), "")
             .Replace(" BYTEA ", " BLOB ", StringComparison.Ordinal)
+            .Replace(" COLLATE \"C\"", "", StringComparison.Ordinal) // SQLite compares bytes anyway
             .Replace("clock_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", StringComparison.Ordinal)
             .Replace("FOR UPDATE SKIP LOCKED", "", StringComparison.Ordinal);
 
@@ -86,13 +94,9 @@ public sealed partial class SqliteDatabase : Database, IDisposable
 
     private string CannotOpen => $"The database file {_file} cannot be opened for writing. Check the folder and its rights, or set ConnectionStrings__Database.";
 
-    private static OperationalException Unavailable(string message, Exception inner) => new(Failure.Unavailable, message, inner);
-
-    private sealed class Rewriter(SqliteDatabase database) : IScriptPreprocessor
-    {
-        public string Process(string contents) => database.Rewrite(contents);
-    }
-
     [GeneratedRegex(@"= ANY\((@\w+)\)")]
     private static partial Regex AnyOf();
+
+    [GeneratedRegex(@" WITH \([^)]*\)(?=;)")]
+    private static partial Regex StorageOptions();
 }

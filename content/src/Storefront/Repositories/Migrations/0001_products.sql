@@ -1,5 +1,5 @@
 CREATE TABLE products (
-  sku      TEXT   PRIMARY KEY,
+  sku      TEXT   COLLATE "C" PRIMARY KEY,      -- keys sort by their bytes, in every database and language: cursors rely on it
   name     TEXT   NOT NULL,
   amount   BIGINT NOT NULL CHECK (amount >= 0), -- minor units of the currency
   currency TEXT   NOT NULL,

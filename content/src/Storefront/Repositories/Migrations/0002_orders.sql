@@ -1,5 +1,5 @@
 CREATE TABLE orders (
-  id              TEXT    PRIMARY KEY,        -- UUIDv7: sorts by time, so the key is also the cursor
+  id              TEXT    COLLATE "C" PRIMARY KEY,       -- UUIDv7: sorts by time, so the key is also the cursor
   owner           TEXT    NOT NULL,           -- `sub` of the token
   idempotency_key TEXT    NOT NULL,
   fingerprint     TEXT    NOT NULL,           -- of the request: the same key with another body is refused
@@ -13,7 +13,7 @@ CREATE TABLE orders (
 CREATE INDEX ix_orders_owner ON orders (owner, id);
 
 CREATE TABLE order_items (
-  order_id TEXT   NOT NULL REFERENCES orders (id),
+  order_id TEXT   COLLATE "C" NOT NULL REFERENCES orders (id),
   line     BIGINT NOT NULL,
   sku      TEXT   NOT NULL,
   quantity BIGINT NOT NULL CHECK (quantity > 0),
@@ -23,6 +23,6 @@ CREATE TABLE order_items (
 
 CREATE TABLE receipts (
   id       TEXT   PRIMARY KEY,
-  order_id TEXT   NOT NULL REFERENCES orders (id),
+  order_id TEXT   COLLATE "C" NOT NULL REFERENCES orders (id),
   sent_at  BIGINT NOT NULL
 );

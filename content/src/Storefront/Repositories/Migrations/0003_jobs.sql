@@ -1,6 +1,6 @@
 -- Jobs wait here, are retried here, and end here when they are dead: written in the transaction of what they are about.
 CREATE TABLE outbox (
-  id           TEXT    PRIMARY KEY,            -- UUIDv7: the message id, which the inbox remembers
+  id           TEXT    COLLATE "C" PRIMARY KEY, -- UUIDv7: the message id, which the inbox remembers
   type         TEXT    NOT NULL,
   body         BYTEA   NOT NULL,               -- bytes: text that a database refuses must not make a failure unrecordable
   trace        TEXT    NULL,                   -- traceparent of the request that made the job
@@ -11,8 +11,9 @@ CREATE TABLE outbox (
   lease_token  TEXT    NULL,
   created_at   BIGINT  NOT NULL,
   last_error   TEXT    NULL
-);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02); -- rows are short-lived: room for their updates, and the dead ones cleaned up early
 CREATE INDEX ix_outbox_ready ON outbox (available_at) WHERE state = 0;
+CREATE INDEX ix_outbox_dead ON outbox (id) WHERE state = 1;
 
 -- What was done: written in the transaction of the effect, so that a second delivery changes nothing.
 CREATE TABLE inbox (
