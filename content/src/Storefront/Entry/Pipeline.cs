@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Storefront.Controllers;
+using Storefront.Repositories;
 
 namespace Storefront.Entry;
 
@@ -25,7 +26,16 @@ internal static class Pipeline
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
             policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
         if (builder.Configuration.Has("worker"))
-            builder.Services.AddHostedService<JobWorker>();
+            AddWorkers(builder.Services);
+    }
+
+    /// <summary>With a queue, jobs go through it to any instance; without, each instance runs those that it finds in the outbox table.</summary>
+    private static void AddWorkers(IServiceCollection services)
+    {
+        if (services.Any(service => service.ServiceType == typeof(JobBroker)))
+            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>();
+        else
+            services.AddHostedService<JobWorker>();
     }
 
     public static void UseEntry(this WebApplication app)

@@ -12,7 +12,7 @@ internal static class Telemetry
     /// <summary>Chosen, not all: the framework has a dozen meters, each of which costs on every request.</summary>
     private static readonly string[] Meters =
     [
-        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", JobMetrics.Meter,
+        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", "Storefront.*",
     ];
 
     public static void AddTelemetry(this WebApplicationBuilder builder)

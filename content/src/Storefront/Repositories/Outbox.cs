@@ -2,8 +2,8 @@ namespace Storefront.Repositories;
 
 /// <summary>A job as a worker gets it. <paramref name="Attempt"/> counts this one too.</summary>
 /// <param name="Trace">W3C traceparent of the request that made the job.</param>
-/// <param name="LeaseToken">Proof that this worker, and no later one, holds the job.</param>
-public sealed record Job(string Id, string Type, byte[] Body, string? Trace, long Attempt, string? LeaseToken);
+/// <param name="LeaseToken">Proof that this worker, and no later one, holds the row; null for a job that came through a broker.</param>
+public sealed record Job(string Id, string Type, byte[] Body, string? Trace, long Attempt, string? LeaseToken, long CreatedAt);
 
 public sealed record DeadJob(string Id, string Type, long Attempt, long CreatedAt, string? LastError);
 
@@ -16,6 +16,7 @@ public sealed record OutboxSize(long Ready, long Dead, long OldestMilliseconds);
 public sealed class Outbox(Database database) : IDisposable
 {
     private const int ErrorLength = 2000;
+    private const int Most = 10_000;
 
     private readonly SemaphoreSlim _added = new(0);
 
@@ -32,20 +33,29 @@ public sealed class Outbox(Database database) : IDisposable
         session.OnCommitted(() => _added.Release());
     }
 
-    /// <summary>Takes due jobs and counts the attempt, so that one which kills the process is counted too.</summary>
-    public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation) =>
+    /// <summary>Takes due jobs.</summary>
+    /// <param name="count">Whether the attempt is counted now: before the work, as a job may kill the process. On its way to a broker nothing was attempted.</param>
+    public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation, bool count = true) =>
         database.WriteAsync(
             session => session.QueryAsync<Job>(
                 """
                 WITH due AS MATERIALIZED (
                   SELECT id FROM outbox WHERE state = 0 AND available_at <= clock_ms() AND lease_until <= clock_ms()
                   ORDER BY available_at LIMIT @limit FOR UPDATE SKIP LOCKED)
-                UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + 1
+                UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + @counted
                 WHERE id IN (SELECT id FROM due)
-                RETURNING id, type, body, trace, attempt, lease_token
+                RETURNING id, type, body, trace, attempt + 1 - @counted AS attempt, lease_token, created_at
                 """,
-                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
+                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString(), counted = count ? 1L : 0L }),
             cancellation);
+
+    /// <summary>Ends rows that a broker has confirmed. A relay that was paused for longer than its lease ends none.</summary>
+    public Task EndAsync(IReadOnlyList<Job> sent, CancellationToken cancellation) =>
+        ExecuteAsync("DELETE FROM outbox WHERE id = ANY(@ids) AND lease_token = @LeaseToken", sent, cancellation);
+
+    /// <summary>Gives rows back at once, for another relay or another try.</summary>
+    public Task ReleaseAsync(IReadOnlyList<Job> jobs, CancellationToken cancellation) =>
+        ExecuteAsync("UPDATE outbox SET lease_until = 0, lease_token = NULL WHERE id = ANY(@ids) AND lease_token = @LeaseToken", jobs, cancellation);
 
     /// <summary>Marks the job as done, in the transaction of its effect, and ends it.</summary>
     /// <returns>False if it was done before: then the effect must not happen again.</returns>
@@ -59,15 +69,28 @@ public sealed class Outbox(Database database) : IDisposable
 
     /// <summary>
     /// Puts the job back for another attempt, or among the dead ones where no delay is given. A worker that has lost its lease
-    /// changes nothing.
+    /// changes nothing; of a job that came through a broker neither does one that is done, or has been tried more often since.
     /// </summary>
     public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
         database.ExecuteAsync(
-            """
-            UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
-            WHERE id = @Id AND lease_token = @LeaseToken
-            """,
-            new { job.Id, job.LeaseToken, state = delay is null ? 1 : 0, delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds, error = Storable(reason) },
+            job.LeaseToken is not null
+                ? """
+                  UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
+                  WHERE id = @Id AND lease_token = @LeaseToken
+                  """
+                : """
+                  INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
+                  SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, @CreatedAt, @error
+                  WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id)
+                  ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
+                    last_error = excluded.last_error, lease_until = 0, lease_token = NULL
+                  WHERE excluded.attempt > outbox.attempt
+                  """,
+            new
+            {
+                job.Id, job.Type, job.Body, job.Trace, job.Attempt, job.CreatedAt, job.LeaseToken,
+                state = delay is null ? 1 : 0, delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds, error = Storable(reason),
+            },
             cancellation);
 
     public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>
@@ -81,14 +104,15 @@ public sealed class Outbox(Database database) : IDisposable
             "UPDATE outbox SET state = 0, attempt = 0, available_at = clock_ms() WHERE state = 1 AND (id = @id OR @id = '')",
             new { id = id ?? "" }, cancellation);
 
+    /// <summary>Counts to 10,000 at most: what a million waiting jobs cost must not grow with them.</summary>
     public async Task<OutboxSize> MeasureAsync(CancellationToken cancellation) =>
         (await database.QueryAsync<OutboxSize>(
             """
-            SELECT (SELECT count(*) FROM outbox WHERE state = 0) AS ready,
-                   (SELECT count(*) FROM outbox WHERE state = 1) AS dead,
+            SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 0 LIMIT @Most) AS some) AS ready,
+                   (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 1 LIMIT @Most) AS some) AS dead,
                    (SELECT clock_ms() - coalesce(min(available_at), clock_ms()) FROM outbox WHERE state = 0) AS oldest_milliseconds
             """,
-            null, cancellation)).Single();
+            new { Most }, cancellation)).Single();
 
     /// <summary>Forgets what was done longer ago than any redelivery can take: at most 1,000 rows a call.</summary>
     public Task<int> ForgetAsync(TimeSpan age, CancellationToken cancellation) =>
@@ -103,6 +127,10 @@ public sealed class Outbox(Database database) : IDisposable
         while (_added.Wait(0, CancellationToken.None))
             continue; // one look finds all that were added
     }
+
+    private Task ExecuteAsync(string sql, IReadOnlyList<Job> jobs, CancellationToken cancellation) => jobs.Count == 0
+        ? Task.CompletedTask
+        : database.ExecuteAsync(sql, new { ids = jobs.Select(job => job.Id).ToArray(), jobs[0].LeaseToken }, cancellation);
 
     /// <summary>PostgreSQL refuses U+0000: then the failure could not be recorded, and the job would come again for ever.</summary>
     private static string Storable(string reason) =>

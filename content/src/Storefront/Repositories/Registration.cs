@@ -21,13 +21,13 @@ public static class Registration
         var services = builder.Services;
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Migrator>();
-        services.AddSingleton<Outbox>();
         services.Scan(scan => scan.FromAssemblyOf<Database>()
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Repository", StringComparison.Ordinal)), publicOnly: false)
             .AsMatchingInterface().WithSingletonLifetime());
 
         builder.AddDatabase();
         builder.AddCache();
+        builder.AddJobs();
         builder.AddPayments();
     }
 
@@ -55,6 +55,19 @@ public static class Registration
         });
         builder.Services.Decorate<IProductRepository, CachedProductRepository>();
         builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
+    }
+
+    private static void AddJobs(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<Outbox>();
+        if (builder.Configuration.GetConnectionString("RabbitMq") is not { Length: > 0 } connection)
+        {
+            builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
+            return;
+        }
+        builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
+        builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, connection));
+        builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
     }
 
     private static void AddPayments(this WebApplicationBuilder builder)

@@ -51,6 +51,9 @@ public sealed partial class JobRunner(
         metrics.Ran(job.Type, outcome, clock.GetElapsedTime(started));
     }
 
+    /// <summary>Lists a job as dead that never came to its end.</summary>
+    public async Task BuryAsync(Job job, string reason) => metrics.Ran(job.Type, await FailAsync(job, new PoisonException(reason)), TimeSpan.Zero);
+
     private async Task<string> DoAsync(Job job, CancellationToken cancellation)
     {
         if (job.Attempt > settings.MaxAttempts)

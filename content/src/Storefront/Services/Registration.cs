@@ -1,5 +1,3 @@
-using Storefront.Repositories;
-
 namespace Storefront.Services;
 
 public static class Registration
@@ -13,7 +11,6 @@ public static class Registration
         services.AddSingleton<JobScheduler>();
         services.AddSingleton<JobRunner>();
         services.AddSingleton<JobMetrics>();
-        services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
         services.Scan(scan => scan.FromAssemblyOf<OrderService>()
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
             .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
