@@ -278,7 +278,7 @@ public sealed class JobBroker : IAsyncDisposable
         var interrupted = causes.OfType<OperationInterruptedException>().FirstOrDefault()?.ShutdownReason;
         return Unavailable(
             causes.Exists(cause => cause is AuthenticationFailureException) || interrupted?.ReplyCode == 403 ? "RabbitMQ refuses the user or the password in ConnectionStrings__RabbitMq, or a right on the queue."
-            : causes.Exists(cause => cause is AuthenticationException) ? "The certificate of RabbitMQ is none that is trusted for the host in ConnectionStrings__RabbitMq."
+            : causes.Exists(cause => cause is AuthenticationException) ? "RabbitMQ in ConnectionStrings__RabbitMq shows no certificate that is trusted for this host, or speaks no TLS on this port."
             : interrupted?.ReplyCode == 530 ? "RabbitMQ has no virtual host of the name in ConnectionStrings__RabbitMq."
             : interrupted?.ReplyCode == 406 ? $"The queue {_queue} exists with other arguments: delete it once it is empty, or set Jobs__Queue to another name."
             : exception is PublishException { IsReturn: true } ? $"The queue {_queue} is gone; it is declared again."

@@ -108,8 +108,8 @@ public sealed class Outbox(Database database) : IDisposable
     public async Task<OutboxSize> MeasureAsync(CancellationToken cancellation) =>
         (await database.QueryAsync<OutboxSize>(
             """
-            SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 0 LIMIT @Most) AS some) AS ready,
-                   (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 1 LIMIT @Most) AS some) AS dead,
+            SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 0 LIMIT @Most) AS counted) AS ready,
+                   (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE state = 1 LIMIT @Most) AS counted) AS dead,
                    (SELECT clock_ms() - coalesce(min(available_at), clock_ms()) FROM outbox WHERE state = 0) AS oldest_milliseconds
             """,
             new { Most }, cancellation)).Single();

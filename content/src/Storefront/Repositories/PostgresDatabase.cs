@@ -196,7 +196,7 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
         {
             SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData } => "ConnectionStrings__Database names a host that does not exist.",
             SocketException socket => $"PostgreSQL at the address in ConnectionStrings__Database cannot be reached: {socket.SocketErrorCode}.",
-            AuthenticationException => "The certificate of PostgreSQL is none that is trusted: see Root Certificate and SSL Mode in ConnectionStrings__Database.",
+            AuthenticationException => "PostgreSQL shows no certificate that is trusted for this host: see Root Certificate and SSL Mode in ConnectionStrings__Database.",
             TimeoutException => "No connection to PostgreSQL came free in time: all of the pool are in use, or the server does not answer.",
             PostgresException refused when Explain(refused) is { } explained => explained.Message,
             _ => "No host in ConnectionStrings__Database can do this now: there is no primary among those that answer.",
