@@ -33,7 +33,7 @@ internal static class Pipeline
     private static void AddWorkers(IServiceCollection services)
     {
         if (services.Any(service => service.ServiceType == typeof(JobBroker)))
-            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>();
+            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>().AddHealthChecks().AddCheck<BrokerHealth>("rabbitmq", tags: ["ready"]);
         else
             services.AddHostedService<JobWorker>();
     }

@@ -48,11 +48,14 @@ public sealed partial class JobRunner(
             activity?.SetStatus(ActivityStatusCode.Error);
             outcome = await FailAsync(job, timeout.IsCancellationRequested ? new TimeoutException($"The job took longer than {settings.TimeoutSeconds} s (Jobs__TimeoutSeconds).", e) : e);
         }
-        metrics.Ran(job.Type, outcome, clock.GetElapsedTime(started));
+        metrics.Ran(Known(job.Type), outcome, clock.GetElapsedTime(started));
     }
 
     /// <summary>Lists a job as dead that never came to its end.</summary>
-    public async Task BuryAsync(Job job, string reason) => metrics.Ran(job.Type, await FailAsync(job, new PoisonException(reason)), TimeSpan.Zero);
+    public async Task BuryAsync(Job job, string reason) => metrics.Ran(Known(job.Type), await FailAsync(job, new PoisonException(reason)), TimeSpan.Zero);
+
+    /// <summary>A type that nobody knows may be any text: as a series of its own each would stay for ever.</summary>
+    private string Known(string type) => _handlers.ContainsKey(type) ? type : "unknown";
 
     private async Task<string> DoAsync(Job job, CancellationToken cancellation)
     {
