@@ -35,8 +35,9 @@ public sealed class Outbox(Database database) : IDisposable
 
     /// <summary>Takes due jobs.</summary>
     /// <param name="count">Whether the attempt is counted now: before the work, as a job may kill the process. On its way to a broker nothing was attempted.</param>
-    public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation, bool count = true) =>
-        database.WriteAsync(
+    public async Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation, bool count = true)
+    {
+        var jobs = await database.WriteAsync(
             session => session.QueryAsync<Job>(
                 """
                 WITH due AS MATERIALIZED (
@@ -44,10 +45,12 @@ public sealed class Outbox(Database database) : IDisposable
                   ORDER BY available_at LIMIT @limit FOR UPDATE SKIP LOCKED)
                 UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + @counted
                 WHERE id IN (SELECT id FROM due)
-                RETURNING id, type, body, trace, attempt + 1 - @counted AS attempt, lease_token, created_at
+                RETURNING id, type, body, trace, attempt, lease_token, created_at
                 """,
-                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString(), counted = count ? 1L : 0L }),
+                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString(), counted = count ? 1 : 0 }),
             cancellation);
+        return count ? jobs : [.. jobs.Select(job => job with { Attempt = job.Attempt + 1 })];
+    }
 
     /// <summary>Ends rows that a broker has confirmed. A relay that was paused for longer than its lease ends none.</summary>
     public Task EndAsync(IReadOnlyList<Job> sent, CancellationToken cancellation) =>
