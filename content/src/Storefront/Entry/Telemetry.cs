@@ -2,6 +2,7 @@ using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
+using Storefront.Repositories;
 using Storefront.Services;
 
 namespace Storefront.Entry;
@@ -13,6 +14,7 @@ internal static class Telemetry
     private static readonly string[] Meters =
     [
         "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", JobMetrics.Meter,
+        CacheMetrics.Meter, Redis.Meter, Limits.Meter,
     ];
 
     public static void AddTelemetry(this WebApplicationBuilder builder)
