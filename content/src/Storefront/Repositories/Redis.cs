@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Security.Authentication;
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.Caching.StackExchangeRedis;
 using Polly;
@@ -33,6 +34,7 @@ public sealed partial class Redis : IDisposable
     private readonly bool _tls;
 
     private string _trouble = "does not answer in time";
+    private bool _reported;
     private bool _away;
 
     public Redis(ConfigurationOptions options, RedisSettings settings, TimeProvider clock, IMeterFactory meters, ILogger<Redis> logger)
@@ -90,7 +92,7 @@ public sealed partial class Redis : IDisposable
         {
             var answer = await _calls.ExecuteAsync(
                 async token => await call((await _connection.WaitAsync(token)).GetDatabase()).WaitAsync(token), cancellation);
-            if (Interlocked.Exchange(ref _away, false))
+            if (_away && Interlocked.Exchange(ref _away, false))
                 Back(Description);
             return answer;
         }
@@ -135,16 +137,27 @@ public sealed partial class Redis : IDisposable
         throw Settings.Refused("ConnectionStrings:Redis", "cannot be read: it must be like 'host:6379,password=...,ssl=true'");
     }
 
-    /// <summary>A wrong password is found at the start, not by the first request.</summary>
+    /// <summary>
+    /// A wrong password is found at the start, not by the first request. The library connects in the background, and only some
+    /// of its failures say why: this waits a second for one that does.
+    /// </summary>
     private async Task ReportAsync()
     {
-        try
+        for (var tries = 0; !_reported; tries++)
         {
-            await (await _connection).GetDatabase().PingAsync();
-        }
-        catch (Exception e)
-        {
-            Failed(e);
+            Exception? failure = null;
+            try
+            {
+                await (await _connection).GetDatabase().PingAsync();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+            _reported = failure is null || Explain(failure) is not null || tries == 5;
+            if (failure is not null)
+                Failed(failure);
+            await Task.Delay(TimeSpan.FromMilliseconds(200));
         }
     }
 
@@ -153,13 +166,13 @@ public sealed partial class Redis : IDisposable
         var (skipped, late) = (exception is BrokenCircuitException, exception is TimeoutRejectedException or TimeoutException);
         _failures.Add(1, new KeyValuePair<string, object?>("reason", skipped ? "skipped" : late ? "timeout" : "error"));
         if (!skipped)
-            _trouble = late ? "does not answer in time" : Explain(exception);
-        if (!late && !Interlocked.Exchange(ref _away, true)) // one late answer is no outage
+            _trouble = late ? "does not answer in time" : Explain(exception) ?? Unreachable;
+        if (_reported && !late && !Interlocked.Exchange(ref _away, true)) // one late answer is no outage
             Away(Description, _trouble);
     }
 
     /// <summary>A message of the library may hold a part of the settings; this one holds none.</summary>
-    private string Explain(Exception exception)
+    private string? Explain(Exception exception)
     {
         var causes = new List<Exception>();
         for (var cause = exception; cause is not null; cause = cause.InnerException)
@@ -167,11 +180,17 @@ public sealed partial class Redis : IDisposable
         return causes switch
         {
             _ when causes.Exists(cause => cause is AuthenticationException) => "has no certificate that is trusted here, or no TLS",
-            _ when causes.Exists(cause => cause is RedisConnectionException { FailureType: ConnectionFailureType.AuthenticationFailure }) => "refuses the user or the password",
+            _ when causes.Exists(cause => Refusal().IsMatch(cause.Message)) => "refuses the user or the password",
+            _ when causes.Exists(cause => cause is RedisConnectionException { FailureType: ConnectionFailureType.UnableToConnect }) => Unreachable,
             [RedisServerException refusal, ..] => $"refuses commands ({refusal.Message.Split(' ')[0]})",
-            _ => _tls ? "cannot be reached over TLS" : "cannot be reached",
+            _ => null,
         };
     }
+
+    private string Unreachable => _tls ? "cannot be reached over TLS" : "cannot be reached";
+
+    [GeneratedRegex("NOAUTH|WRONGPASS")]
+    private static partial Regex Refusal();
 
     [LoggerMessage(110, LogLevel.Warning, "{Server} {Trouble}. Until it answers, this process caches and limits on its own. Check ConnectionStrings__Redis")]
     private partial void Away(string server, string trouble);
