@@ -13,6 +13,7 @@ public class RedisTests
 {
     private const string Sku = "COFFEE-1KG";
     private const string Failures = "redis_failures_total";
+    private const string Decisions = "limiter_decisions_total";
     private const string Local = "limiter_decisions_total\\{[^}]*limiter=\"memory\"";
 
     private readonly string _prefix = "test-" + Testing.NewName();
@@ -50,8 +51,8 @@ public class RedisTests
         {
             await SeesAsync(b, version);
             (await b.Client().GetAsync($"/v1/products/{Sku}")).Headers.ETag!.Tag.Should().Be($"\"{version}\"", "it is in the memory of B");
-            var watch = Stopwatch.StartNew();
             (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: $"\"{version}\""))).EnsureSuccessStatusCode();
+            var watch = Stopwatch.StartNew();
             await SeesAsync(b, version + 1);
             watch.Elapsed.Should().BeLessThan(TimeSpan.FromSeconds(1));
         }
@@ -101,9 +102,17 @@ public class RedisTests
         await using var a = await StartAsync(Given(), settings: settings);
         await using var b = await StartAsync(Given(), a.Database, settings: settings);
         await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
-        var watch = Stopwatch.StartNew();
-
-        var answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client("alice@shop.test").GetAsync("/v1/orders")));
+        HttpResponseMessage[] answers;
+        Stopwatch watch;
+        string user;
+        double all, local;
+        do
+        {
+            (user, all, local, watch) = ($"alice{Testing.NewName()}@shop.test", await CountAsync(a, Decisions), await CountAsync(a, Local), Stopwatch.StartNew());
+            answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client(user).GetAsync("/v1/orders")));
+            await Testing.EventuallyAsync(async () => await CountAsync(a, Decisions) >= all + 80, "all are counted");
+        }
+        while (await CountAsync(a, Local) > local); // a busy machine may let Redis seem away
 
         answers.Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().BeInRange(20, 20 + (int)watch.Elapsed.TotalSeconds);
         foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.OK))
@@ -113,7 +122,7 @@ public class RedisTests
         }
         (await b.Client("bob").GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
         Keys(redis).Should().NotContain(key => key.Contains("alice", StringComparison.Ordinal)).And.Contain(key => key.Contains(":limit:", StringComparison.Ordinal));
-        await Testing.EventuallyAsync(async () => (await a.Client("alice@shop.test").GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK, "the share of a second is back");
+        await Testing.EventuallyAsync(async () => (await a.Client(user).GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK, "the share of a second is back");
         var metrics = await a.Client("carol").GetStringAsync("/metrics");
         metrics.Should().MatchRegex("limiter_decisions_total\\{[^}]*decision=\"allowed\",limiter=\"redis\"\\} [1-9]").And.MatchRegex("limiter_decisions_total\\{[^}]*decision=\"refused\",limiter=\"redis\"\\} [1-9]");
     }
@@ -132,6 +141,7 @@ public class RedisTests
         (await ReadyAsync(host)).Should().Be("healthy");
         var (failures, local) = (await CountAsync(host, Failures), await CountAsync(host, Local));
 
+        var before = await UseAsync(host, 1);
         if (frozen)
         {
             server.Freeze();
@@ -140,22 +150,10 @@ public class RedisTests
         {
             server.Kill();
         }
-        var answers = new List<(HttpStatusCode Status, TimeSpan Time)>();
-        for (var version = 1; version < 11; version++)
-        {
-            var user = Testing.NewName();
-            var product = Api.Put(Sku, ifMatch: $"\"{version}\"");
-            foreach (var request in (HttpRequestMessage[])[product, new(HttpMethod.Get, $"/v1/products/{Sku}"), Api.Order(), new(HttpMethod.Get, "/v1/orders"), new(HttpMethod.Get, "/v1/products/NONE")])
-            {
-                var watch = Stopwatch.StartNew();
-                using var answer = await host.Client(user).SendAsync(request);
-                answers.Add((answer.StatusCode, watch.Elapsed));
-            }
-        }
+        var after = await UseAsync(host, 11);
         var flood = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => host.Client("greedy").GetAsync("/v1/orders")));
 
-        answers.Select(answer => answer.Status).Should().OnlyContain(status => status == HttpStatusCode.OK || status == HttpStatusCode.Created || status == HttpStatusCode.NotFound);
-        answers.Max(answer => answer.Time).Should().BeLessThan(TimeSpan.FromSeconds(1.25));
+        after.Should().BeLessThan(before + TimeSpan.FromSeconds(1));
         flood.Select(answer => answer.StatusCode).Distinct().Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.TooManyRequests]);
         (await ReadyAsync(host)).Should().Be("degraded");
         (await host.Client().GetStringAsync("/health/ready")).Should().Contain("ConnectionStrings__Redis");
@@ -281,6 +279,31 @@ public class RedisTests
         using var answer = await host.Client().GetAsync("/health/ready");
         answer.StatusCode.Should().Be(HttpStatusCode.OK);
         return (await answer.JsonAsync())["status"]!.ToString();
+    }
+
+    /// <returns>The longest time that a request took.</returns>
+    private static async Task<TimeSpan> UseAsync(TestHost host, int version)
+    {
+        var longest = TimeSpan.Zero;
+        for (var round = 0; round < 10; round++)
+        {
+            var client = host.Client(Testing.NewName());
+            foreach (var (request, status) in new[]
+            {
+                (Api.Put(Sku, ifMatch: $"\"{version + round}\""), HttpStatusCode.OK),
+                (new(HttpMethod.Get, $"/v1/products/{Sku}"), HttpStatusCode.OK),
+                (Api.Order(), HttpStatusCode.Created),
+                (new(HttpMethod.Get, "/v1/orders"), HttpStatusCode.OK),
+                (new(HttpMethod.Get, "/v1/products/NONE"), HttpStatusCode.NotFound),
+            })
+            {
+                var watch = Stopwatch.StartNew();
+                using var answer = await client.SendAsync(request);
+                answer.StatusCode.Should().Be(status);
+                longest = longest > watch.Elapsed ? longest : watch.Elapsed;
+            }
+        }
+        return longest;
     }
 
     /// <summary>Redis is left alone for ten seconds after it has failed.</summary>

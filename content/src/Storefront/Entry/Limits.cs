@@ -70,7 +70,10 @@ internal static class Limits
     {
         var local = new TokenBucketRateLimiterOptions
         {
-            TokenLimit = settings.Burst, TokensPerPeriod = settings.RequestsPerSecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1), AutoReplenishment = false,
+            TokenLimit = settings.Burst,
+            TokensPerPeriod = settings.RequestsPerSecond,
+            ReplenishmentPeriod = TimeSpan.FromSeconds(1),
+            AutoReplenishment = false,
         };
         if (provider.GetService<SharedLimit>() is not { } shared)
             return ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(key, _ => local));

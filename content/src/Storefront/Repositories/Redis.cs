@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Security.Authentication;
-using System.Text.RegularExpressions;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.Caching.StackExchangeRedis;
 using Polly;
@@ -33,7 +32,7 @@ public sealed partial class Redis : IDisposable
     private readonly ILogger<Redis> _logger;
     private readonly bool _tls;
 
-    private string _trouble = "does not answer in time";
+    private string? _cause;
     private bool _reported;
     private bool _away;
 
@@ -52,7 +51,7 @@ public sealed partial class Redis : IDisposable
             })
             .AddTimeout(TimeSpan.FromMilliseconds(250))
             .Build();
-        _connection = ConnectionMultiplexer.ConnectAsync(options); // the start does not wait for it
+        _connection = Task.Run(() => ConnectionMultiplexer.ConnectAsync(options)); // the start does not wait for it
         _ = ReportAsync();
     }
 
@@ -61,7 +60,7 @@ public sealed partial class Redis : IDisposable
 
     /// <returns>What is wrong, or null if Redis answers.</returns>
     public async Task<string?> CheckAsync(CancellationToken cancellation) =>
-        await TryAsync(async database => await database.PingAsync() > TimeSpan.Zero, false, cancellation) ? null : $"{Description} {_trouble}. Check ConnectionStrings__Redis.";
+        await PingAsync(cancellation) ? null : $"{Description} {Trouble}. Check ConnectionStrings__Redis.";
 
     public void Dispose() =>
         _connection.ContinueWith(connection => connection.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
@@ -114,7 +113,7 @@ public sealed partial class Redis : IDisposable
         {
             await (await _connection).GetSubscriber().SubscribeAsync(channel, (_, message) => received($"{message}"));
         }
-        catch (RedisException e)
+        catch (Exception e)
         {
             Failed(e);
         }
@@ -137,28 +136,20 @@ public sealed partial class Redis : IDisposable
         throw Settings.Refused("ConnectionStrings:Redis", "cannot be read: it must be like 'host:6379,password=...,ssl=true'");
     }
 
+    private Task<bool> PingAsync(CancellationToken cancellation) => TryAsync(async database => await database.PingAsync() >= TimeSpan.Zero, false, cancellation);
+
     /// <summary>
     /// A wrong password is found at the start, not by the first request. The library connects in the background, and only some
     /// of its failures say why: this waits a second for one that does.
     /// </summary>
     private async Task ReportAsync()
     {
-        for (var tries = 0; !_reported; tries++)
-        {
-            Exception? failure = null;
-            try
-            {
-                await (await _connection).GetDatabase().PingAsync();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-            _reported = failure is null || Explain(failure) is not null || tries == 5;
-            if (failure is not null)
-                Failed(failure);
+        await Task.WhenAny(_connection);
+        _cause = null; // what came too early for an answer tells nothing
+        for (var tries = 0; !await PingAsync(CancellationToken.None) && _cause is null && tries < 4; tries++)
             await Task.Delay(TimeSpan.FromMilliseconds(200));
-        }
+        _reported = true;
+        await PingAsync(CancellationToken.None);
     }
 
     private void Failed(Exception exception)
@@ -166,31 +157,23 @@ public sealed partial class Redis : IDisposable
         var (skipped, late) = (exception is BrokenCircuitException, exception is TimeoutRejectedException or TimeoutException);
         _failures.Add(1, new KeyValuePair<string, object?>("reason", skipped ? "skipped" : late ? "timeout" : "error"));
         if (!skipped)
-            _trouble = late ? "does not answer in time" : Explain(exception) ?? Unreachable;
+            _cause = late ? "does not answer in time" : Explain(exception) ?? (_reported && !_away ? null : _cause); // what was known goes on for as long as it is away
         if (_reported && !late && !Interlocked.Exchange(ref _away, true)) // one late answer is no outage
-            Away(Description, _trouble);
+            Away(Description, Trouble);
     }
+
+    private string Trouble => _cause ?? (_tls ? "cannot be reached over TLS" : "cannot be reached");
 
     /// <summary>A message of the library may hold a part of the settings; this one holds none.</summary>
-    private string? Explain(Exception exception)
+    private static string? Explain(Exception exception)
     {
-        var causes = new List<Exception>();
-        for (var cause = exception; cause is not null; cause = cause.InnerException)
-            causes.Add(cause);
-        return causes switch
-        {
-            _ when causes.Exists(cause => cause is AuthenticationException) => "has no certificate that is trusted here, or no TLS",
-            _ when causes.Exists(cause => Refusal().IsMatch(cause.Message)) => "refuses the user or the password",
-            _ when causes.Exists(cause => cause is RedisConnectionException { FailureType: ConnectionFailureType.UnableToConnect }) => Unreachable,
-            [RedisServerException refusal, ..] => $"refuses commands ({refusal.Message.Split(' ')[0]})",
-            _ => null,
-        };
+        var story = exception.ToString();
+        bool Tells(string what) => story.Contains(what, StringComparison.Ordinal);
+        return Tells(nameof(AuthenticationException)) ? "has no certificate that is trusted here, or no TLS"
+            : Tells("NOAUTH") || Tells("WRONGPASS") ? "refuses the user or the password"
+            : exception is RedisServerException ? $"refuses commands ({exception.Message.Split(' ')[0]})"
+            : null;
     }
-
-    private string Unreachable => _tls ? "cannot be reached over TLS" : "cannot be reached";
-
-    [GeneratedRegex("NOAUTH|WRONGPASS")]
-    private static partial Regex Refusal();
 
     [LoggerMessage(110, LogLevel.Warning, "{Server} {Trouble}. Until it answers, this process caches and limits on its own. Check ConnectionStrings__Redis")]
     private partial void Away(string server, string trouble);
