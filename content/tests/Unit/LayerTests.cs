@@ -36,6 +36,6 @@ public class LayerTests
     public void Nothing_below_the_entry_knows_http_pipelines_and_nothing_above_the_repositories_knows_sql()
     {
         Layers.Users(typeof(Money).Assembly, "Storefront", "Microsoft.AspNetCore.Http").Should().BeSubsetOf(["Entry", "Controllers"]);
-        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "Microsoft.Data.Sqlite", "System.Data", "DbUp").Should().BeSubsetOf(["Repositories"]);
+        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "Microsoft.Data.Sqlite", "System.Data", "DbUp", "StackExchange.Redis").Should().BeSubsetOf(["Repositories"]);
     }
 }
