@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -8,8 +7,8 @@ using StackExchange.Redis;
 
 namespace Integration;
 
-/// <summary>Two instances with one Redis, and what remains of them without it. TEST_REDIS says where one is that stays as it is.</summary>
-public class RedisTests
+/// <summary>Two instances with one Redis, and what remains of them without it.</summary>
+public sealed class RedisTests : IAsyncLifetime
 {
     private const string Sku = "COFFEE-1KG";
     private const string Failures = "redis_failures_total";
@@ -17,6 +16,11 @@ public class RedisTests
     private const string Local = "limiter_decisions_total\\{[^}]*limiter=\"memory\"";
 
     private readonly string _prefix = "test-" + Testing.NewName();
+    private string _given = "";
+
+    public async ValueTask InitializeAsync() => _given = await RealEngines.Redis;
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     [Trait("Readiness", "51")]
@@ -24,16 +28,16 @@ public class RedisTests
     {
         var queries = 0;
         await using var redis = await ConnectAsync();
-        await using var a = await StartAsync(Given());
+        await using var a = await StartAsync(_given);
         (await a.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-        await using var b = await StartAsync(Given(), a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
+        await using var b = await StartAsync(_given, a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
 
         (await b.Client().GetStringAsync($"/v1/products/{Sku}")).Should().Contain(Sku);
 
         queries.Should().Be(0);
         (await redis.GetDatabase().KeyTimeToLiveAsync(CacheKey)).Should().BeGreaterThan(TimeSpan.FromMinutes(3.5)).And.BeLessThanOrEqualTo(TimeSpan.FromMinutes(5));
-        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {Given().Split(',')[0]}", StringComparison.Ordinal));
+        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {_given.Split(',')[0]}", StringComparison.Ordinal));
         var metrics = await b.Client().GetStringAsync("/metrics");
         foreach (var (level, result) in (from level in (string[])["memory", "redis"] from result in (string[])["hit", "miss"] select (level, result)))
         {
@@ -45,8 +49,8 @@ public class RedisTests
     [Trait("Readiness", "51")]
     public async Task An_update_on_one_instance_is_seen_on_the_other_within_a_second()
     {
-        await using var a = await StartAsync(Given());
-        await using var b = await StartAsync(Given(), a.Database);
+        await using var a = await StartAsync(_given);
+        await using var b = await StartAsync(_given, a.Database);
         for (var version = 1; version < 5; version++)
         {
             await SeesAsync(b, version);
@@ -63,7 +67,7 @@ public class RedisTests
     public async Task An_update_whose_message_was_lost_is_seen_when_the_first_level_expires()
     {
         await using var redis = await ConnectAsync();
-        await using var b = await StartAsync(Given());
+        await using var b = await StartAsync(_given);
         await SeesAsync(b, 1);
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
 
@@ -77,7 +81,7 @@ public class RedisTests
     public async Task Names_that_callers_invent_reach_neither_level()
     {
         await using var redis = await ConnectAsync();
-        await using var host = await StartAsync(Given());
+        await using var host = await StartAsync(_given);
         var told = 0;
         await redis.GetSubscriber().SubscribeAsync(RedisChannel.Literal($"{_prefix}:cache:removed"), (_, _) => Interlocked.Increment(ref told));
 
@@ -99,8 +103,8 @@ public class RedisTests
     {
         var settings = new[] { ("Limits:Burst", "20"), ("Limits:RequestsPerSecond", "1") };
         await using var redis = await ConnectAsync();
-        await using var a = await StartAsync(Given(), settings: settings);
-        await using var b = await StartAsync(Given(), a.Database, settings: settings);
+        await using var a = await StartAsync(_given, settings: settings);
+        await using var b = await StartAsync(_given, a.Database, settings: settings);
         await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
         HttpResponseMessage[] answers;
         Stopwatch watch;
@@ -134,9 +138,10 @@ public class RedisTests
     public async Task Without_Redis_each_instance_goes_on_by_itself_and_in_time(bool frozen)
     {
         var clock = new ShiftedClock();
-        using var server = await RedisServer.StartAsync();
+        await using var server = new RedisServer();
+        await server.StartAsync();
         await using var host = await StartAsync(
-            server.Text, services: services => services.AddSingleton<TimeProvider>(clock), settings: [("Limits:Burst", "30"), ("Limits:RequestsPerSecond", "1"), ("Orders:CancelWindowSeconds", "3600")]);
+            server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock), settings: [("Limits:Burst", "30"), ("Limits:RequestsPerSecond", "1"), ("Orders:CancelWindowSeconds", "3600")]);
         await SeesAsync(host, 1);
         (await ReadyAsync(host)).Should().Be("healthy");
         var (failures, local) = (await CountAsync(host, Failures), await CountAsync(host, Local));
@@ -167,10 +172,10 @@ public class RedisTests
         }
         else
         {
-            await server.StartAgainAsync();
+            await server.StartAsync();
         }
         await Testing.EventuallyAsync(() => TriesAgainAsync(clock, host), "Redis is in use again");
-        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.Text);
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
         await Testing.EventuallyAsync(
             async () =>
             {
@@ -186,10 +191,11 @@ public class RedisTests
     public async Task A_write_while_Redis_was_frozen_is_not_undone_by_the_value_from_before()
     {
         var clock = new ShiftedClock();
-        using var server = await RedisServer.StartAsync();
-        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.Text);
-        await using var a = await StartAsync(server.Text, services: services => services.AddSingleton<TimeProvider>(clock));
-        await using var b = await StartAsync(server.Text, a.Database);
+        await using var server = new RedisServer();
+        await server.StartAsync();
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
+        await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
+        await using var b = await StartAsync(server.ConnectionString, a.Database);
         await SeesAsync(a, 1);
         await SeesAsync(b, 1);
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
@@ -215,12 +221,13 @@ public class RedisTests
     [Trait("Readiness", "35")]
     public async Task The_service_starts_without_Redis_and_takes_it_up_when_it_comes()
     {
-        using var server = await RedisServer.StartAsync();
+        await using var server = new RedisServer();
+        await server.StartAsync();
         server.Kill();
         var watch = Stopwatch.StartNew();
         var clock = new ShiftedClock();
-        await using var a = await StartAsync(server.Text, services: services => services.AddSingleton<TimeProvider>(clock));
-        await using var b = await StartAsync(server.Text, a.Database, services => services.AddSingleton<TimeProvider>(clock));
+        await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
+        await using var b = await StartAsync(server.ConnectionString, a.Database, services => services.AddSingleton<TimeProvider>(clock));
         watch.Elapsed.Should().BeLessThan(TimeSpan.FromSeconds(10));
         await SeesAsync(a, 1);
         await SeesAsync(b, 1);
@@ -228,9 +235,9 @@ public class RedisTests
         await Testing.EventuallyAsync(() => a.Log.Entries.Any(IsAboutRedis), "the reason is said");
         a.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry)).Which.Message.Should().Contain("cannot be reached");
 
-        await server.StartAgainAsync();
+        await server.StartAsync();
         await Testing.EventuallyAsync(() => TriesAgainAsync(clock, a, b), "Redis is in use");
-        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.Text);
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
         await Testing.EventuallyAsync(() => Subscribers(redis) == 2, "both listen");
 
         (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: "\"1\""))).EnsureSuccessStatusCode();
@@ -244,8 +251,9 @@ public class RedisTests
     [Trait("Readiness", "34")]
     public async Task A_server_that_does_not_let_us_in_is_said_in_one_line(string how, string reason)
     {
-        using var server = await RedisServer.StartAsync("--requirepass", "other");
-        await using var host = await StartAsync($"{server.Text},{how}");
+        await using var server = new RedisServer("--requirepass", "other");
+        await server.StartAsync();
+        await using var host = await StartAsync($"{server.ConnectionString},{how}");
         (await host.Client("u").GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
 
         await Testing.EventuallyAsync(() => host.Log.Entries.Any(IsAboutRedis), "the reason is said");
@@ -259,14 +267,7 @@ public class RedisTests
 
     private string CacheKey => $"{_prefix}:cache:product:{Sku}";
 
-    private static string Given()
-    {
-        var given = Environment.GetEnvironmentVariable("TEST_REDIS");
-        Assert.SkipWhen(string.IsNullOrEmpty(given), "TEST_REDIS says where a Redis is, as host:port");
-        return given!;
-    }
-
-    private static Task<ConnectionMultiplexer> ConnectAsync() => ConnectionMultiplexer.ConnectAsync(Given());
+    private Task<ConnectionMultiplexer> ConnectAsync() => ConnectionMultiplexer.ConnectAsync(_given);
 
     private Task<TestHost> StartAsync(string redis, TestDatabase? shared = null, Action<IServiceCollection>? services = null, params (string, string)[] settings) =>
         TestHost.StartAsync(services, shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
@@ -319,83 +320,4 @@ public class RedisTests
     private List<string> Keys(ConnectionMultiplexer redis) => [.. redis.GetServers()[0].Keys(pattern: $"{_prefix}*").Select(key => $"{key}")];
 
     private long Subscribers(ConnectionMultiplexer redis) => redis.GetServers()[0].SubscriptionSubscriberCount(RedisChannel.Literal($"{_prefix}:cache:removed"));
-
-    /// <summary>A Redis for one test to kill and to freeze.</summary>
-    private sealed class RedisServer(int port, string[] arguments) : IDisposable
-    {
-        private Process? _process;
-
-        public string Text => $"127.0.0.1:{port}";
-
-        public static async Task<RedisServer> StartAsync(params string[] arguments)
-        {
-            Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists(Path.Combine(folder, "redis-server"))), "redis-server is not installed");
-            var server = new RedisServer(FreePort(), arguments);
-            await server.StartAgainAsync();
-            return server;
-        }
-
-        public async Task StartAgainAsync()
-        {
-            string[] all = ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", .. arguments];
-            _process = Process.Start(new ProcessStartInfo("redis-server", all) { RedirectStandardOutput = true })!;
-            _process.BeginOutputReadLine();
-            await Testing.EventuallyAsync(AnswersAsync, "the server answers");
-        }
-
-        public void Freeze() => Signal("STOP");
-
-        public void Thaw() => Signal("CONT");
-
-        public void Kill()
-        {
-            _process!.Kill();
-            _process.WaitForExit();
-        }
-
-        public void Dispose()
-        {
-            Kill();
-            _process!.Dispose();
-        }
-
-        private void Signal(string name)
-        {
-            using var kill = Process.Start("kill", [$"-{name}", $"{_process!.Id}"]);
-            kill.WaitForExit();
-        }
-
-        private async Task<bool> AnswersAsync()
-        {
-            using var tcp = new TcpClient();
-            try
-            {
-                await tcp.ConnectAsync(IPAddress.Loopback, port);
-                await tcp.GetStream().WriteAsync("PING\r\n"u8.ToArray());
-                return tcp.GetStream().ReadByte() is '+' or '-';
-            }
-            catch (SocketException)
-            {
-                return false;
-            }
-        }
-
-        /// <summary>Below the range from which outgoing connections take theirs.</summary>
-        private static int FreePort()
-        {
-            while (true)
-            {
-                var port = Random.Shared.Next(20_000, 32_000);
-                try
-                {
-                    using var socket = new TcpListener(IPAddress.Loopback, port);
-                    socket.Start();
-                    return port;
-                }
-                catch (SocketException)
-                {
-                }
-            }
-        }
-    }
 }
