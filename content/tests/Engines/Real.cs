@@ -14,19 +14,22 @@ namespace Engines;
 /// <summary>The servers that all tests of a run share: those of TEST_DATABASE, TEST_REDIS and TEST_RABBITMQ, or containers, which end with the run.</summary>
 public sealed class RealEngines : IAsyncDisposable
 {
-    private static readonly Lazy<Task<string>> PostgreSql = From("TEST_DATABASE", () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
-    private static readonly Lazy<Task<string>> RedisServer = From("TEST_REDIS", () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
-    private static readonly Lazy<Task<string>> Rabbit = From("TEST_RABBITMQ", () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> PostgresAddress =
+        Find("TEST_DATABASE", () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
 
-    public static Task<string> Database => PostgreSql.Value;
+    private static readonly Lazy<Task<string>> RedisAddress = Find("TEST_REDIS", () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
 
-    public static Task<string> Redis => RedisServer.Value;
+    private static readonly Lazy<Task<string>> RabbitAddress = Find("TEST_RABBITMQ", () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
 
-    public static Task<string> RabbitMq => Rabbit.Value;
+    public static Task<string> Postgres => PostgresAddress.Value;
+
+    public static Task<string> Redis => RedisAddress.Value;
+
+    public static Task<string> RabbitMq => RabbitAddress.Value;
 
     public ValueTask DisposeAsync() => TestDatabase.DropTemplateAsync();
 
-    private static Lazy<Task<string>> From<T>(string variable, Func<T> build, Func<T, string> address)
+    private static Lazy<Task<string>> Find<T>(string variable, Func<T> build, Func<T, string> address)
         where T : IContainer => new(async () =>
         {
             if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } given)
@@ -66,7 +69,7 @@ public sealed class TestDatabase : IAsyncDisposable
     /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
     public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
     {
-        var database = new TestDatabase(await RealEngines.Database, await RealEngines.Redis, await RealEngines.RabbitMq);
+        var database = new TestDatabase(await RealEngines.Postgres, await RealEngines.Redis, await RealEngines.RabbitMq);
         if (migrate is null)
             await PostgresDatabases.CreateAsync(database._server, database._name);
         else
@@ -106,7 +109,7 @@ public sealed class TestDatabase : IAsyncDisposable
     internal static async ValueTask DropTemplateAsync()
     {
         if (_template is not null)
-            await PostgresDatabases.ExecuteAsync(await RealEngines.Database, $"DROP DATABASE {_template} WITH (FORCE)");
+            await PostgresDatabases.ExecuteAsync(await RealEngines.Postgres, $"DROP DATABASE {_template} WITH (FORCE)");
     }
 
     private static async Task<string> TemplateAsync(Func<TestDatabase, Task> migrate)

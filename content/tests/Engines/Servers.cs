@@ -316,10 +316,13 @@ internal sealed class RedisServer(params string[] arguments) : Server(Available,
 
     protected override Task PrepareAsync() => Task.CompletedTask;
 
-    protected override async Task<bool> AnswersAsync() => await CommandAsync("PING") is ['+', ..] or ['-', 'N', 'O', 'A', 'U', 'T', 'H', ..];
+    protected override async Task<bool> AnswersAsync() => await CommandAsync("PING") is ['+', ..] or ['-', 'N', 'O', 'A', ..]; // PONG, or a password is wanted
 }
 
-/// <summary>Starts in four to five seconds, a restart included.</summary>
+/// <summary>
+/// Starts in four to five seconds. A quorum queue outlives a kill from three seconds after its declaration on: so long Debian's
+/// RabbitMQ 3.10 keeps its name in memory alone.
+/// </summary>
 internal sealed class RabbitServer() : Server(Available, "RabbitMQ's programs are not on this machine: install the package rabbitmq-server.")
 {
     private static readonly string? Programs = Find("/usr/lib/rabbitmq/lib", "sbin", "rabbitmq-server");

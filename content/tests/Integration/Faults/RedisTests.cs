@@ -8,7 +8,7 @@ using StackExchange.Redis;
 namespace Integration;
 
 /// <summary>Two instances with one Redis, and what remains of them without it.</summary>
-public class RedisTests
+public sealed class RedisTests : IAsyncLifetime
 {
     private const string Sku = "COFFEE-1KG";
     private const string Failures = "redis_failures_total";
@@ -16,6 +16,11 @@ public class RedisTests
     private const string Local = "limiter_decisions_total\\{[^}]*limiter=\"memory\"";
 
     private readonly string _prefix = "test-" + Testing.NewName();
+    private string _given = "";
+
+    public async ValueTask InitializeAsync() => _given = await RealEngines.Redis;
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     [Trait("Readiness", "51")]
@@ -23,17 +28,16 @@ public class RedisTests
     {
         var queries = 0;
         await using var redis = await ConnectAsync();
-        await using var a = await StartAsync(await Given());
+        await using var a = await StartAsync(_given);
         (await a.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-        await using var b = await StartAsync(await Given(), a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
+        await using var b = await StartAsync(_given, a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
 
         (await b.Client().GetStringAsync($"/v1/products/{Sku}")).Should().Contain(Sku);
 
         queries.Should().Be(0);
         (await redis.GetDatabase().KeyTimeToLiveAsync(CacheKey)).Should().BeGreaterThan(TimeSpan.FromMinutes(3.5)).And.BeLessThanOrEqualTo(TimeSpan.FromMinutes(5));
-        var address = (await Given()).Split(',')[0];
-        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {address}", StringComparison.Ordinal));
+        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {_given.Split(',')[0]}", StringComparison.Ordinal));
         var metrics = await b.Client().GetStringAsync("/metrics");
         foreach (var (level, result) in (from level in (string[])["memory", "redis"] from result in (string[])["hit", "miss"] select (level, result)))
         {
@@ -45,8 +49,8 @@ public class RedisTests
     [Trait("Readiness", "51")]
     public async Task An_update_on_one_instance_is_seen_on_the_other_at_once()
     {
-        await using var a = await StartAsync(await Given());
-        await using var b = await StartAsync(await Given(), a.Database);
+        await using var a = await StartAsync(_given);
+        await using var b = await StartAsync(_given, a.Database);
         for (var version = 1; version < 5; version++)
         {
             await SeesAsync(b, version);
@@ -63,7 +67,7 @@ public class RedisTests
     public async Task An_update_whose_message_was_lost_is_seen_when_the_first_level_expires()
     {
         await using var redis = await ConnectAsync();
-        await using var b = await StartAsync(await Given());
+        await using var b = await StartAsync(_given);
         await SeesAsync(b, 1);
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
 
@@ -77,7 +81,7 @@ public class RedisTests
     public async Task Names_that_callers_invent_reach_neither_level()
     {
         await using var redis = await ConnectAsync();
-        await using var host = await StartAsync(await Given());
+        await using var host = await StartAsync(_given);
         var told = 0;
         await redis.GetSubscriber().SubscribeAsync(RedisChannel.Literal($"{_prefix}:cache:removed"), (_, _) => Interlocked.Increment(ref told));
 
@@ -99,8 +103,8 @@ public class RedisTests
     {
         var settings = new[] { ("Limits:Burst", "20"), ("Limits:RequestsPerSecond", "1") };
         await using var redis = await ConnectAsync();
-        await using var a = await StartAsync(await Given(), settings: settings);
-        await using var b = await StartAsync(await Given(), a.Database, settings: settings);
+        await using var a = await StartAsync(_given, settings: settings);
+        await using var b = await StartAsync(_given, a.Database, settings: settings);
         await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
         HttpResponseMessage[] answers;
         Stopwatch watch;
@@ -218,6 +222,8 @@ public class RedisTests
     public async Task The_service_starts_without_Redis_and_takes_it_up_when_it_comes()
     {
         await using var server = new RedisServer();
+        await server.StartAsync();
+        server.Kill();
         var watch = Stopwatch.StartNew();
         var clock = new ShiftedClock();
         await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
@@ -261,9 +267,7 @@ public class RedisTests
 
     private string CacheKey => $"{_prefix}:cache:product:{Sku}";
 
-    private static Task<string> Given() => RealEngines.Redis;
-
-    private static async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync(await Given());
+    private Task<ConnectionMultiplexer> ConnectAsync() => ConnectionMultiplexer.ConnectAsync(_given);
 
     private Task<TestHost> StartAsync(string redis, TestDatabase? shared = null, Action<IServiceCollection>? services = null, params (string, string)[] settings) =>
         TestHost.StartAsync(services, shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
