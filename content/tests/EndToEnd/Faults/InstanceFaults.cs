@@ -49,17 +49,13 @@ public sealed class InstanceFaults
         set -e
         folder=$1; shift
         mkdir "$folder/tmp"
+        while read -r _ place _; do case $place in /proc*|/sys*|/dev/*) ;; *) mount -n -o remount,bind,ro "$place" 2>/dev/null || true;; esac; done </proc/mounts
         mount -n -t tmpfs tmpfs "$folder/tmp"
-        for kept in "$folder" "$PWD"; do case $kept in /tmp/*)
-          mkdir -p "$folder/tmp/${kept#/tmp/}"
-          mount -n --bind "$kept" "$folder/tmp/${kept#/tmp/}"
-          mount -n -o remount,bind,ro "$folder/tmp/${kept#/tmp/}";;
-        esac; done
-        mount -n -o remount,bind,ro /
+        for kept in "$folder" "$PWD"; do case $kept in /tmp/*) mkdir -p "$folder$kept"; mount -n --bind "$kept" "$folder$kept";; esac; done
         mount -n -t tmpfs -o ro tmpfs /dev/shm
         mount -n --move "$folder/tmp" /tmp
         cd "$PWD"
-        for place in "$folder" "$PWD" "$HOME" /var/tmp /dev/shm /run; do if touch "$place/written" 2>/dev/null; then exit 9; fi; done
+        for place in / "$folder" "$PWD" /var/tmp /dev/shm; do if touch "$place/written" 2>/dev/null; then exit 9; fi; done
         touch /tmp/written
         exec "$@"
         """;
