@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using Engines;
 
 namespace EndToEnd.Faults;
 
@@ -20,7 +19,7 @@ public sealed class AddressFaults
         await using var server = new PostgresServer("s3cret");
         await server.StartAsync();
 
-        await using var service = await site.ServeAsync(server.ConnectionString.Replace(right, wrong, StringComparison.Ordinal).AsSetting());
+        await using var service = await site.ServeAsync("ConnectionStrings__Database=" + server.ConnectionString.Replace(right, wrong, StringComparison.Ordinal));
 
         using var http = site.Client(service);
         using var live = await http.GetAsync("/health/live");
@@ -45,8 +44,8 @@ public sealed class AddressFaults
     {
         await using var site = await Site.CreateAsync(schema: false);
 
-        await site.RefusesAsync(text.AsSetting(), "ConnectionStrings__Database");
-        await site.RefusesAsync(text.AsSetting(), "ConnectionStrings__Database", "migrate");
+        await site.RefusesAsync($"ConnectionStrings__Database={text}", "ConnectionStrings__Database");
+        await site.RefusesAsync($"ConnectionStrings__Database={text}", "ConnectionStrings__Database", "migrate");
     }
 
     [Fact, Trait("Readiness", "35")]
@@ -54,8 +53,8 @@ public sealed class AddressFaults
     {
         await using var site = await Site.CreateAsync(schema: false);
         await using var server = new PostgresServer();
-        await using var service = await site.ServeAsync(server.ConnectionString.AsSetting());
-        await using var migration = site.Start(["migrate"], server.ConnectionString.AsSetting());
+        await using var service = await site.ServeAsync($"ConnectionStrings__Database={server.ConnectionString}");
+        await using var migration = site.Start(["migrate"], $"ConnectionStrings__Database={server.ConnectionString}");
         await migration.LineAsync(line => line.Text("message")!.StartsWith("The migration waits", StringComparison.Ordinal));
         using var http = site.Client(service);
         (await http.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -73,6 +72,6 @@ public sealed class AddressFaults
     {
         await using var site = await Site.CreateAsync(schema: false);
 
-        await site.RefusesAsync((await Postgres.ServerAsync()).To("none").AsSetting(), "no database of the name", "migrate");
+        await site.RefusesAsync($"ConnectionStrings__Database={site.Database.ConnectionString};Database=none", "no database of the name", "migrate");
     }
 }

@@ -2,8 +2,6 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Dapper;
-using Engines;
-using Npgsql;
 
 namespace EndToEnd.Faults;
 
@@ -23,13 +21,12 @@ public sealed class DatabaseFaults
     [Fact, Trait("Readiness", "11")]
     public async Task What_PostgreSQL_refuses_is_the_callers_fault_or_passes_and_a_500_only_where_we_are_wrong()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await PostgresDatabases.ExecuteAsync(database, """
+        await using var site = await Site.CreateAsync();
+        await site.ExecuteAsync("""
             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = substr(NEW.name, 6); END $$;
             CREATE TRIGGER fail BEFORE INSERT ON products FOR EACH ROW WHEN (NEW.name LIKE 'Fail %') EXECUTE FUNCTION fail();
             """);
-        await using var service = await site.ServeAsync(database.AsSetting());
+        await using var service = await site.ServeAsync();
         using var http = site.Client(service);
 
         var answers = new Dictionary<string, int>();
@@ -53,34 +50,32 @@ public sealed class DatabaseFaults
     [InlineData("PERFORM pg_terminate_backend(pg_backend_pid())")]
     public async Task What_PostgreSQL_took_back_is_done_again(string failure)
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await PostgresDatabases.ExecuteAsync(database, $"""
+        await using var site = await Site.CreateAsync();
+        await site.ExecuteAsync($"""
             CREATE SEQUENCE tries;
             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') = 1 THEN {failure}; END IF; RETURN NEW; END $$;
             CREATE TRIGGER fail BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION fail();
             """);
-        await using var service = await site.ServeAsync(database.AsSetting());
+        await using var service = await site.ServeAsync();
         using var http = site.Client(service);
         await http.PutProductAsync();
 
         await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
 
-        (await database.ValueAsync<long>("SELECT count(*) FROM orders")).Should().Be(1);
-        (await database.ValueAsync<long>("SELECT last_value FROM tries")).Should().BeGreaterThan(1, "it failed once");
+        (await site.ValueAsync<long>("SELECT count(*) FROM orders")).Should().Be(1);
+        (await site.ValueAsync<long>("SELECT last_value FROM tries")).Should().BeGreaterThan(1, "it failed once");
     }
 
     /// <summary>Each update holds its row until the other one holds the other row, and then wants that one.</summary>
     [Fact]
     public async Task Of_two_updates_in_each_others_way_both_are_done()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await using var service = await site.ServeAsync(database.AsSetting());
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
         using var http = site.Client(service);
         await http.PutProductAsync("A");
         await http.PutProductAsync("B");
-        await PostgresDatabases.ExecuteAsync(database, """
+        await site.ExecuteAsync("""
             CREATE SEQUENCE arrived;
             CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
               PERFORM nextval('arrived');
@@ -94,8 +89,8 @@ public sealed class DatabaseFaults
         var answers = await Task.WhenAll(http.PutAsync("A", "Green tea", "\"1\""), http.PutAsync("B", "Black tea", "\"1\""));
 
         answers.Select(answer => answer.StatusCode).Should().Equal(HttpStatusCode.OK, HttpStatusCode.OK);
-        (await database.ValueAsync<string>("SELECT string_agg(name || version, ',' ORDER BY sku) FROM products")).Should().Be("Green tea2,Black tea2");
-        (await database.ValueAsync<long>("SELECT last_value FROM arrived")).Should().Be(3, "one of the two was done again");
+        (await site.ValueAsync<string>("SELECT string_agg(name || version, ',' ORDER BY sku) FROM products")).Should().Be("Green tea2,Black tea2");
+        (await site.ValueAsync<long>("SELECT last_value FROM arrived")).Should().Be(3, "one of the two was done again");
     }
 
     [Theory, Trait("Readiness", "12")]
@@ -103,23 +98,22 @@ public sealed class DatabaseFaults
     [InlineData(true)]
     public async Task A_statement_ends_with_the_client_that_waits_for_it(bool timeout)
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await using var service = await site.ServeAsync(database.AsSetting(), "Process__Roles=api", $"Limits__RequestSeconds={(timeout ? 1 : 30)}");
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Process__Roles=api", $"Limits__RequestSeconds={(timeout ? 3 : 30)}");
         using var http = site.Client(service);
-        await using var products = await database.LockAsync("products");
+        (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK); // the first one takes its time
+        await using var products = await site.LockAsync("products");
         using var client = new CancellationTokenSource();
 
         var call = http.GetAsync("/v1/products", client.Token);
-        await Eventually.TrueAsync(async () => await database.WaitingAsync() == 1);
+        await Eventually.TrueAsync(async () => await site.WaitingAsync() == 1);
         if (timeout)
             (await call).StatusCode.Should().Be(HttpStatusCode.GatewayTimeout);
         else
             await client.CancelAsync();
 
-        await Within(10, Eventually.TrueAsync(async () => await database.WaitingAsync() == 0)); // by itself it would end after 15 s
-        var line = await service.LineAsync(line => line.Is("Request"));
-        line.Text("status").Should().Be(timeout ? "504" : "499");
+        await Within(10, Eventually.TrueAsync(async () => await site.WaitingAsync() == 0)); // by itself it would end after 15 s
+        await service.LineAsync(line => line.Text("status") == (timeout ? "504" : "499"));
         service.Log.Should().NotContain(line => line.Text("level") == "Error");
         await products.DisposeAsync();
         (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
@@ -128,13 +122,12 @@ public sealed class DatabaseFaults
     [Fact, Trait("Readiness", "47")]
     public async Task With_all_connections_in_use_a_caller_is_sent_away_in_time()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await using var service = await site.ServeAsync($"{database.AsSetting()};Maximum Pool Size=2;Timeout=1", "Process__Roles=api");
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync($"ConnectionStrings__Database={site.Database.ConnectionString};Maximum Pool Size=2;Timeout=1", "Process__Roles=api");
         using var http = site.Client(service);
-        var products = await database.LockAsync("products");
+        var products = await site.LockAsync("products");
         var waiting = new[] { http.GetAsync("/v1/products"), http.GetAsync("/v1/products") };
-        await Eventually.TrueAsync(async () => await database.WaitingAsync() == 2);
+        await Eventually.TrueAsync(async () => await site.WaitingAsync() == 2);
 
         var others = await Within(10, Task.WhenAll(Enumerable.Range(0, 5).Select(_ => http.GetAsync("/v1/products"))));
 
@@ -147,15 +140,14 @@ public sealed class DatabaseFaults
     }
 
     [Theory, Trait("Readiness", "47")]
-    [InlineData("", "", false)]
-    [InlineData(";Maximum Pool Size=50", "", true)]
-    [InlineData("", "Process__Instances=6", true)]
-    public async Task More_connections_than_PostgreSQL_has_are_told_at_the_start(string pool, string instances, bool tooMany)
+    [InlineData(1, 20, false)]
+    [InlineData(20, 1000, true)]
+    [InlineData(1000, 20, true)]
+    public async Task More_connections_than_PostgreSQL_has_are_told_at_the_start(int instances, int pool, bool tooMany)
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
+        await using var site = await Site.CreateAsync();
 
-        await using var service = await site.ServeAsync([database.AsSetting() + pool, .. instances.Length > 0 ? (string[])[instances] : []]);
+        await using var service = await site.ServeAsync($"Process__Instances={instances}", $"ConnectionStrings__Database={site.Database.ConnectionString};Maximum Pool Size={pool}");
 
         var warnings = service.Log.Where(line => line.Text("level") == "Warning").Select(line => line.Text("message"));
         warnings.Count(text => text!.Contains("Maximum Pool Size") && text.Contains("Process__Instances")).Should().Be(tooMany ? 1 : 0);
@@ -164,13 +156,12 @@ public sealed class DatabaseFaults
     [Fact, Trait("Readiness", "46")]
     public async Task Under_ten_times_its_load_it_finishes_what_it_took_and_sends_the_rest_away_at_once()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await using var service = await site.ServeAsync(database.AsSetting(), "Process__Roles=api", "Limits__ConcurrentRequests=10");
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Process__Roles=api", "Limits__ConcurrentRequests=10");
         using var http = site.Client(service);
         using var probe = site.Client(service);
         await probe.GetAsync("/health/ready");
-        var products = await database.LockAsync("products");
+        var products = await site.LockAsync("products");
 
         var calls = Enumerable.Range(0, 100).Select(_ => http.GetAsync("/v1/products")).ToList();
         do
@@ -182,7 +173,7 @@ public sealed class DatabaseFaults
 
         var refused = await Task.WhenAll(calls.Where(call => call.IsCompleted));
         refused.Should().HaveCount(90).And.OnlyContain(answer => answer.StatusCode == HttpStatusCode.ServiceUnavailable && answer.Headers.Contains("Retry-After"));
-        (await database.WaitingAsync()).Should().Be(10, "those are taken and wait");
+        (await site.WaitingAsync()).Should().Be(10, "those are taken and wait");
         await products.DisposeAsync();
         (await Task.WhenAll(calls)).Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().Be(10);
         (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
@@ -192,8 +183,8 @@ public sealed class DatabaseFaults
     [Fact, Trait("Readiness", "7")]
     public async Task Text_that_PostgreSQL_cannot_hold_is_refused_wherever_it_comes_in()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        await using var service = await site.ServeAsync((await Postgres.DatabaseAsync()).AsSetting());
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
         using var http = site.Client(service);
         await http.PutProductAsync();
         var body = """{"name":"Tea","price":{"amount":1,"currency":"EUR"}}""";
@@ -231,10 +222,9 @@ public sealed class DatabaseFaults
     [Fact, Trait("Readiness", "6")]
     public async Task Lists_are_paged_by_bytes_in_a_database_that_sorts_as_people_do()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        Assert.SkipUnless(await database.ValueAsync<bool>("SELECT 'a' < 'B'"), "This PostgreSQL has no ICU.");
-        await using var service = await site.ServeAsync(database.AsSetting());
+        await using var site = await Site.CreateAsync();
+        Assert.SkipUnless(await site.ValueAsync<bool>("SELECT 'a' < 'B'"), "This PostgreSQL has no ICU.");
+        await using var service = await site.ServeAsync();
         using var http = site.Client(service);
         string[] skus = ["A-1", "A1", "A--2", "AB", "A-B", "B", "0-Z", "0A", "Z-9", "Z9", "Z--"];
         var orders = new List<string>();
@@ -273,44 +263,18 @@ public sealed class DatabaseFaults
     private static Task Within(int seconds, Task call) => call.WaitAsync(TimeSpan.FromSeconds(seconds));
 }
 
-/// <summary>A server for all tests that leave it as it is, and a database of its own for each.</summary>
-internal static class Postgres
+internal static class Locks
 {
-    private const string Migrated = "migrated";
-
-    private static readonly Lazy<Task<PostgresServer>> Shared = new(StartAsync);
-
-    public static Task<PostgresServer> ServerAsync() => Shared.Value;
-
-    /// <returns>The connection string of a new database.</returns>
-    public static async Task<string> DatabaseAsync(bool schema = true)
+    /// <summary>Nobody else reads or writes the table until what is returned ends.</summary>
+    public static async Task<IAsyncDisposable> LockAsync(this Site site, string table)
     {
-        var (server, name) = (await Shared.Value, "test" + Guid.NewGuid().ToString("N"));
-        if (!schema)
-            return await server.CreateDatabaseAsync(name);
-        await PostgresDatabases.ExecuteAsync(server.ConnectionString, $"CREATE DATABASE {name} TEMPLATE {Migrated}");
-        return server.To(name);
-    }
-
-    public static string AsSetting(this string database) => $"ConnectionStrings__Database={database}";
-
-    public static async Task<T> ValueAsync<T>(this string database, string sql)
-    {
-        await using var connection = new NpgsqlConnection(database + ";Pooling=false");
-        return (await connection.ExecuteScalarAsync<T>(sql))!;
-    }
-
-    /// <summary>Nobody else reads or writes the table until this is disposed.</summary>
-    public static async Task<NpgsqlConnection> LockAsync(this string database, string table)
-    {
-        var connection = new NpgsqlConnection(database + ";Pooling=false");
-        await connection.OpenAsync();
+        var connection = await site.Database.OpenAsync();
         await connection.ExecuteAsync($"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         return connection;
     }
 
     /// <returns>How many statements wait for a lock.</returns>
-    public static Task<long> WaitingAsync(this string database) => database.ValueAsync<long>(
+    public static Task<long> WaitingAsync(this Site site) => site.ValueAsync<long>(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'");
 
     public static Task<HttpResponseMessage> PutAsync(this HttpClient http, string sku, string name, string? ifMatch = null)
@@ -318,14 +282,5 @@ internal static class Postgres
         var request = new HttpRequestMessage(HttpMethod.Put, $"/v1/products/{sku}") { Content = JsonContent.Create(new { name, price = new { amount = 1250, currency = "EUR" } }) };
         request.Headers.Add(ifMatch is null ? "If-None-Match" : "If-Match", ifMatch ?? "*");
         return http.SendAsync(request);
-    }
-
-    private static async Task<PostgresServer> StartAsync()
-    {
-        var server = new PostgresServer();
-        await server.StartAsync();
-        await using var site = await Site.CreateAsync(schema: false);
-        (await site.RunAsync(["migrate"], (await server.CreateDatabaseAsync(Migrated)).AsSetting())).ExitCode.Should().Be(0);
-        return server;
     }
 }

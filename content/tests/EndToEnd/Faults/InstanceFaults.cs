@@ -11,10 +11,9 @@ public sealed class InstanceFaults
     [Fact]
     public async Task What_one_instance_began_any_other_goes_on_with()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var setting = (await Postgres.DatabaseAsync()).AsSetting();
-        await using var first = await site.ServeAsync(setting);
-        await using var second = await site.ServeAsync(setting);
+        await using var site = await Site.CreateAsync();
+        await using var first = await site.ServeAsync();
+        await using var second = await site.ServeAsync();
         using var a = site.Client(first);
         using var b = site.Client(second);
 
@@ -66,12 +65,11 @@ public sealed class InstanceFaults
         await using var site = await Site.CreateAsync(schema: false);
         site.Launcher = ["unshare", "-m", "sh", "-c", ReadOnly, "sh", site.Folder];
         Assert.SkipUnless(OperatingSystem.IsLinux() && CanMount(), "This needs the right to mount: root.");
-        var database = await Postgres.DatabaseAsync(schema: false);
 
-        var (exitCode, output) = await site.RunAsync(["migrate"], database.AsSetting(), "TMPDIR", "HOME=/nonexistent");
+        var (exitCode, output) = await site.RunAsync(["migrate"], "TMPDIR", "HOME=/nonexistent");
         exitCode.Should().Be(0, output);
         Directory.Delete(Path.Combine(site.Folder, "tmp"));
-        await using var service = await site.ServeAsync(database.AsSetting(), "TMPDIR", "HOME=/nonexistent");
+        await using var service = await site.ServeAsync("TMPDIR", "HOME=/nonexistent");
         using var http = site.Client(service);
         await http.PutProductAsync();
         await http.SettledAsync(await http.PlaceOrderAsync(), "paid");

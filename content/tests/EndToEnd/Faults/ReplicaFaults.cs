@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using Engines;
+using Dapper;
+using Npgsql;
 
 namespace EndToEnd.Faults;
 
@@ -28,9 +29,9 @@ public sealed class ReplicaFaults : IAsyncLifetime
         // Who is told that an order is placed is told so once the standby has it.
         await PostgresDatabases.ExecuteAsync(_primary.ConnectionString, "ALTER SYSTEM SET synchronous_standby_names = '*'");
         await PostgresDatabases.ExecuteAsync(_primary.ConnectionString, "SELECT pg_reload_conf()");
-        var both = $"Host=127.0.0.1:{_standby.Port},127.0.0.1:{_primary.Port};Username=app;Database=postgres".AsSetting();
+        var both = $"ConnectionStrings__Database=Host=127.0.0.1:{_standby.Port},127.0.0.1:{_primary.Port};Username=app;Database=postgres";
         (await _site.RunAsync(["migrate"], both)).ExitCode.Should().Be(0);
-        _service = await _site.ServeAsync(both, "Orders__CancelWindowSeconds=1", "Jobs__TimeoutSeconds=1", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000");
+        _service = await _site.ServeAsync(both, "ConnectionStrings__RabbitMq", "Orders__CancelWindowSeconds=1", "Jobs__TimeoutSeconds=1", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000");
         _http = _site.Client(_service);
         await _http.PutProductAsync("TEA-1");
         await _http.PutProductAsync("TEA-2");
@@ -75,7 +76,7 @@ public sealed class ReplicaFaults : IAsyncLifetime
         var order = await _http.PlaceOrderAsync();
         await ReplayedAsync();
         await PauseAsync();
-        Assert.SkipUnless(await _standby.ConnectionString.ValueAsync<string>($"SELECT status FROM orders WHERE id = '{order}'") == "pending", "This machine is slow: it is paid already.");
+        Assert.SkipUnless(await ValueAsync<string>(_standby, $"SELECT status FROM orders WHERE id = '{order}'") == "pending", "This machine is slow: it is paid already.");
 
         using var cancel = await _http.PostAsync($"/v1/orders/{order}/cancel", null);
 
@@ -131,9 +132,8 @@ public sealed class ReplicaFaults : IAsyncLifetime
         buyers.Answers.Should().OnlyContain(answer => answer.Status == HttpStatusCode.Created || (answer.Status == HttpStatusCode.ServiceUnavailable && answer.Text == "5"));
         var orders = buyers.Answers.Where(answer => answer.Status == HttpStatusCode.Created).Select(answer => answer.Text).ToList();
         orders.Should().OnlyHaveUniqueItems();
-        await Eventually.TrueAsync(async () => await _standby.ConnectionString.ValueAsync<long>("SELECT count(*) FROM outbox") == 0);
-        var states = await _standby.ConnectionString.ValueAsync<string>(
-            $"SELECT string_agg(DISTINCT o.status || ' ' || (SELECT count(*) FROM receipts r WHERE r.order_id = o.id), ',') FROM orders o");
+        await Eventually.TrueAsync(async () => await ValueAsync<long>(_standby, "SELECT count(*) FROM outbox") == 0);
+        var states = await ValueAsync<string>(_standby, $"SELECT string_agg(DISTINCT o.status || ' ' || (SELECT count(*) FROM receipts r WHERE r.order_id = o.id), ',') FROM orders o");
         states.Should().Be("paid 1", "every order is paid and has one receipt");
         foreach (var order in orders)
             (await _http.StatusAsync(order)).Should().Be("paid");
@@ -149,20 +149,26 @@ public sealed class ReplicaFaults : IAsyncLifetime
 
     private async Task ReplayedAsync()
     {
-        var written = await _primary.ConnectionString.ValueAsync<string>("SELECT pg_current_wal_lsn()::text");
-        await Eventually.TrueAsync(() => _standby.ConnectionString.ValueAsync<bool>($"SELECT pg_last_wal_replay_lsn() >= '{written}'"));
+        var written = await ValueAsync<string>(_primary, "SELECT pg_current_wal_lsn()::text");
+        await Eventually.TrueAsync(() => ValueAsync<bool>(_standby, $"SELECT pg_last_wal_replay_lsn() >= '{written}'"));
     }
 
     /// <summary>From here on the standby shows what it has now.</summary>
     private async Task PauseAsync()
     {
         await PostgresDatabases.ExecuteAsync(_standby.ConnectionString, "SELECT pg_wal_replay_pause()");
-        await Eventually.TrueAsync(() => _standby.ConnectionString.ValueAsync<bool>("SELECT pg_get_wal_replay_pause_state() = 'paused'"));
+        await Eventually.TrueAsync(() => ValueAsync<bool>(_standby, "SELECT pg_get_wal_replay_pause_state() = 'paused'"));
+    }
+
+    private static async Task<T> ValueAsync<T>(PostgresServer server, string sql)
+    {
+        await using var connection = new NpgsqlConnection(server.ConnectionString + ";Pooling=false");
+        return (await connection.ExecuteScalarAsync<T>(sql))!;
     }
 
     /// <returns>How many connections have last asked for products.</returns>
     private static Task<long> ReadersAsync(PostgresServer server) =>
-        server.ConnectionString.ValueAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT sku%' AND pid <> pg_backend_pid()");
+        ValueAsync<long>(server, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT sku%' AND pid <> pg_backend_pid()");
 }
 
 /// <summary>Callers that never rest, one for each path.</summary>

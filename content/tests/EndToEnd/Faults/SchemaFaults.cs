@@ -1,6 +1,5 @@
 using System.Net;
 using System.Runtime.CompilerServices;
-using Engines;
 using Npgsql;
 
 namespace EndToEnd.Faults;
@@ -11,13 +10,12 @@ public sealed class SchemaFaults
     public async Task Of_three_migrations_at_once_one_does_it_and_the_others_find_it_done()
     {
         await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync(schema: false);
 
-        var runs = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => site.RunAsync(["migrate"], database.AsSetting())));
+        var runs = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => site.RunAsync(["migrate"])));
 
         runs.Should().OnlyContain(run => run.ExitCode == 0);
         runs.Count(run => run.Output.Contains("Applied migration")).Should().Be(1);
-        (await database.ValueAsync<string>("SELECT string_agg(scriptname, ' ' ORDER BY schemaversionsid) FROM schemaversions"))
+        (await site.ValueAsync<string>("SELECT string_agg(scriptname, ' ' ORDER BY schemaversionsid) FROM schemaversions"))
             .Should().Be("0001_products.sql 0002_orders.sql 0003_jobs.sql");
     }
 
@@ -25,22 +23,22 @@ public sealed class SchemaFaults
     public async Task One_role_migrates_and_the_service_runs_as_another_that_cannot()
     {
         await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync(schema: false);
-        var role = "role" + Guid.NewGuid().ToString("N"); // roles are those of the server
-        await PostgresDatabases.ExecuteAsync(database, (await File.ReadAllTextAsync(RolesFile())).Replace("storefront", role, StringComparison.Ordinal));
-        string asOwner = database.Replace("Username=app", $"Username={role}_owner", StringComparison.Ordinal), asService = database.Replace("Username=app", $"Username={role}", StringComparison.Ordinal);
+        await using var server = new PostgresServer(); // roles are those of a server
+        await server.StartAsync();
+        await PostgresDatabases.ExecuteAsync(server.ConnectionString, await File.ReadAllTextAsync(RolesFile()));
+        string As(string role) => $"ConnectionStrings__Database={server.ConnectionString};Username={role}";
 
-        await site.RefusesAsync(asService.AsSetting(), "permission denied", "migrate");
-        (await site.RunAsync(["migrate"], asOwner.AsSetting())).ExitCode.Should().Be(0);
-        (await site.RunAsync(["migrate"], asService.AsSetting())).ExitCode.Should().Be(0, "there is nothing to do");
-        await using var service = await site.ServeAsync(asService.AsSetting());
+        await site.RefusesAsync(As("storefront"), "permission denied", "migrate");
+        (await site.RunAsync(["migrate"], As("storefront_owner"))).ExitCode.Should().Be(0);
+        (await site.RunAsync(["migrate"], As("storefront"))).ExitCode.Should().Be(0, "there is nothing to do");
+        await using var service = await site.ServeAsync(As("storefront"));
         using var http = site.Client(service);
         await http.PutProductAsync();
         await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
 
         foreach (var sql in (string[])["CREATE TABLE other (id INT)", "DROP TABLE receipts", "ALTER TABLE products ADD COLUMN other TEXT", "TRUNCATE outbox", "CREATE ROLE other"])
         {
-            var act = () => PostgresDatabases.ExecuteAsync(asService, sql);
+            var act = () => PostgresDatabases.ExecuteAsync($"{server.ConnectionString};Username=storefront", sql);
             (await act.Should().ThrowAsync<PostgresException>()).Which.SqlState.Should().Be("42501", sql);
         }
         service.Log.Should().NotContain(line => line.Text("level") == "Warning" || line.Text("level") == "Error");
@@ -51,13 +49,11 @@ public sealed class SchemaFaults
     [InlineData("lock_timeout")]
     public async Task What_the_server_lets_take_no_longer_is_refused_for_now(string limit)
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        var role = "role" + Guid.NewGuid().ToString("N");
-        await PostgresDatabases.ExecuteAsync(database, $"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}; ALTER ROLE {role} SET {limit} = '200ms'");
-        await using var service = await site.ServeAsync(database.Replace("Username=app", $"Username={role}", StringComparison.Ordinal).AsSetting(), "Process__Roles=api");
+        await using var site = await Site.CreateAsync();
+        await site.ExecuteAsync($"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {limit} = ''200ms''', current_database()); END $$");
+        await using var service = await site.ServeAsync("Process__Roles=api");
         using var http = site.Client(service);
-        await using var products = await database.LockAsync("products");
+        await using var products = await site.LockAsync("products");
 
         using var answer = await http.GetAsync("/v1/products");
 
@@ -69,14 +65,13 @@ public sealed class SchemaFaults
     [Fact, Trait("Readiness", "50")]
     public async Task A_schema_that_a_later_build_has_expanded_is_served_by_this_one()
     {
-        await using var site = await Site.CreateAsync(schema: false);
-        var database = await Postgres.DatabaseAsync();
-        await using var before = await site.ServeAsync(database.AsSetting());
+        await using var site = await Site.CreateAsync();
+        await using var before = await site.ServeAsync();
         using var old = site.Client(before);
         await old.PutProductAsync();
         await old.SettledAsync(await old.PlaceOrderAsync(), "paid");
 
-        await PostgresDatabases.ExecuteAsync(database, """
+        await site.ExecuteAsync("""
             DO $$ DECLARE name TEXT; BEGIN
               FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schemaversions' LOOP
                 EXECUTE format('ALTER TABLE %I ADD COLUMN later TEXT NULL', name);
@@ -86,7 +81,7 @@ public sealed class SchemaFaults
             INSERT INTO schemaversions (scriptname, applied) VALUES ('9999_later.sql', now());
             """);
 
-        await using var after = await site.ServeAsync(database.AsSetting());
+        await using var after = await site.ServeAsync();
         using var fresh = site.Client(after);
         foreach (var http in (HttpClient[])[old, fresh])
         {
@@ -96,7 +91,7 @@ public sealed class SchemaFaults
             (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
             (await http.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
         }
-        (await site.RunAsync(["migrate"], database.AsSetting())).ExitCode.Should().Be(0);
+        (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
         before.Log.Concat(after.Log).Should().NotContain(line => line.Text("level") == "Warning" || line.Text("level") == "Error");
     }
 
