@@ -10,6 +10,10 @@ public sealed class SchemaFaults
     public async Task Of_three_migrations_at_once_one_does_it_and_the_others_find_it_done()
     {
         await using var site = await Site.CreateAsync(schema: false);
+        await site.ExecuteAsync("""
+            CREATE FUNCTION linger() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); END $$;
+            CREATE EVENT TRIGGER linger ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION linger();
+            """); // so that they surely meet
 
         var runs = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => site.RunAsync(["migrate"])));
 
