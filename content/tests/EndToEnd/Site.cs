@@ -103,7 +103,7 @@ internal sealed class Site : IAsyncDisposable
     /// <param name="token">That of the user ann where none is given.</param>
     public HttpClient Client(ServiceProcess service, string? token = null)
     {
-        var http = new HttpClient(new SocketsHttpHandler { SslOptions = Certificates.Client() }) { BaseAddress = service.Address };
+        var http = new HttpClient(new SocketsHttpHandler { SslOptions = Certificates.Client(), ActivityHeadersPropagator = null }) { BaseAddress = service.Address };
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token ?? Provider.Token("ann"));
         return http;
     }
@@ -131,6 +131,10 @@ internal sealed class Site : IAsyncDisposable
         await using var connection = await Database.OpenAsync();
         await connection.ExecuteAsync(sql, parameters);
     }
+
+    /// <summary>Waits until so many receipts are filed and no job waits in the database: without the first, one may still be in a queue.</summary>
+    public Task QuietAsync(int receipts) => Eventually.TrueAsync(async () =>
+        await ValueAsync<int>("SELECT count(*) FROM receipts") >= receipts && await ValueAsync<int>("SELECT count(*) FROM outbox") == 0);
 
     public Task AddJobAsync(string id, string type) =>
         ExecuteAsync("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES (@id, @type, @body, 0, 0)", new { id, type, body = "{}"u8.ToArray() });

@@ -36,6 +36,10 @@ public sealed class StartupTests
     [InlineData("Jobs__MaxAttempts=s3cret:abc")]
     [InlineData("Limits__BodyBytes=1")]
     [InlineData("Proxy__TrustedNetworks__0=s3cret")]
+    [InlineData("ConnectionStrings__Redis=redis://s3cret:6379")]
+    [InlineData("ConnectionStrings__Redis=password=s3cret")]
+    [InlineData("ConnectionStrings__Redis=redis:6379,s3cret=1")]
+    [InlineData("ConnectionStrings__Redis=redis:6379,ssl=s3cret")]
     public async Task Production_with_a_setting_missing_or_wrong_does_not_start(string setting)
     {
         await using var site = await Site.CreateAsync();

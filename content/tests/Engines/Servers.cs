@@ -316,7 +316,7 @@ internal sealed class RedisServer(params string[] arguments) : Server(Available,
 
     protected override Task PrepareAsync() => Task.CompletedTask;
 
-    protected override async Task<bool> AnswersAsync() => (await CommandAsync("PING")).StartsWith("+PONG", StringComparison.Ordinal);
+    protected override async Task<bool> AnswersAsync() => await CommandAsync("PING") is ['+', ..] or ['-', 'N', 'O', 'A', 'U', 'T', 'H', ..];
 }
 
 /// <summary>Starts in four to five seconds, a restart included.</summary>

@@ -72,11 +72,4 @@ public class ObservabilityTests
         using var answer = await host.Client().GetAsync($"/health/{probe}");
         return (int)answer.StatusCode;
     }
-
-    private sealed class ShiftedClock : TimeProvider
-    {
-        public TimeSpan Shift { get; set; }
-
-        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
-    }
 }

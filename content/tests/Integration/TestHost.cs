@@ -37,7 +37,9 @@ public sealed class TestHost : IAsyncDisposable
         AllowAutoRedirect = false,
     };
 
-    private TestHost(Factory factory, TestDatabase database, LogSink log) => (_factory, Database, Log) = (factory, database, log);
+    private readonly bool _ownsDatabase;
+
+    private TestHost(Factory factory, TestDatabase database, bool ownsDatabase, LogSink log) => (_factory, Database, _ownsDatabase, Log) = (factory, database, ownsDatabase, log);
 
     public TestDatabase Database { get; }
 
@@ -47,11 +49,13 @@ public sealed class TestHost : IAsyncDisposable
 
     public Uri Address { get; private set; } = null!;
 
-    public static async Task<TestHost> StartAsync(Action<IServiceCollection>? services = null, string environment = "Development", params (string Key, string Value)[] settings)
+    /// <param name="shared">The database of another host, of which this one is a second instance.</param>
+    public static async Task<TestHost> StartAsync(
+        Action<IServiceCollection>? services = null, string environment = "Development", TestDatabase? shared = null, params (string Key, string Value)[] settings)
     {
-        var (database, log) = (await TestDatabase.CreateAsync(), new LogSink());
+        var (database, log) = (shared ?? await TestDatabase.CreateAsync(), new LogSink());
         var factory = new Factory(environment, database, log, services, settings);
-        var host = new TestHost(factory, database, log);
+        var host = new TestHost(factory, database, shared is null, log);
         factory.UseKestrel();
         await Task.Run(factory.StartServer);
         host.Address = new Uri(host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
@@ -85,7 +89,10 @@ public sealed class TestHost : IAsyncDisposable
     {
         await _factory.DisposeAsync();
         _handler.Dispose();
-        await Database.DisposeAsync();
+        if (_ownsDatabase)
+        {
+            await Database.DisposeAsync();
+        }
     }
 
     /// <summary>Without a development certificate the service makes its own, which nobody trusts.</summary>
@@ -184,6 +191,13 @@ internal static class Testing
     }
 
     public static string NewName() => Guid.NewGuid().ToString("N");
+}
+
+internal sealed class ShiftedClock : TimeProvider
+{
+    public TimeSpan Shift { get; set; }
+
+    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
 }
 
 public sealed record LogEntry(LogLevel Level, string Category, string Message, Exception? Exception, string? TraceId);

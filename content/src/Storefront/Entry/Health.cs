@@ -20,9 +20,11 @@ internal static class Health
         var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
         builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(shutdown.DrainSeconds + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
-        builder.Services.AddHealthChecks()
+        var checks = builder.Services.AddHealthChecks()
             .AddCheck<Drain>("shutdown", tags: ["ready"])
             .AddCheck<DatabaseHealth>("database", tags: ["ready", "startup"]);
+        if (!string.IsNullOrEmpty(builder.Configuration.GetConnectionString("Redis")))
+            checks.AddCheck<RedisHealth>("redis", tags: ["ready"]);
     }
 
     /// <summary>With Management:Port set, health and metrics answer on that port alone, and nothing else does there.</summary>
@@ -82,6 +84,13 @@ internal sealed partial class DatabaseHealth(Migrator migrator, Database databas
 
     [LoggerMessage(8, LogLevel.Warning, "The database cannot be used: {Reason}")]
     private partial void Away(string reason);
+}
+
+/// <summary>Without Redis the service does worse, but it does: an instance is not taken away for it.</summary>
+internal sealed class RedisHealth(Redis redis) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        await redis.CheckAsync(cancellationToken) is { } trouble ? HealthCheckResult.Degraded(trouble) : HealthCheckResult.Healthy();
 }
 
 public sealed record ManagementSettings

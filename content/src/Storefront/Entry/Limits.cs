@@ -1,6 +1,9 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Threading.RateLimiting;
+using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Storefront.Repositories;
 
 namespace Storefront.Entry;
 
@@ -30,6 +33,8 @@ public sealed record LimitSettings
 /// <summary>Every request has a size, a time, and a share.</summary>
 internal static class Limits
 {
+    public const string Meter = "Storefront.Limits";
+
     public static void AddLimits(this WebApplicationBuilder builder)
     {
         var settings = builder.Configuration.Read<LimitSettings>("Limits");
@@ -41,9 +46,10 @@ internal static class Limits
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
         });
         builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds) });
-        builder.Services.AddRateLimiter(limiter =>
+        builder.Services.AddRateLimiter();
+        builder.Services.AddOptions<RateLimiterOptions>().Configure<IServiceProvider>((limiter, provider) =>
         {
-            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), PerCaller(settings));
+            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), PerCaller(settings, provider));
             limiter.OnRejected = (rejected, _) =>
             {
                 // Only the limiter of a caller knows when to come back; the one of all callers means that the service is full.
@@ -59,8 +65,22 @@ internal static class Limits
     private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
         key, _ => new() { PermitLimit = settings.ConcurrentRequests }));
 
-    private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings) => ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(
-        key, _ => new() { TokenLimit = settings.Burst, TokensPerPeriod = settings.RequestsPerSecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1) }));
+    /// <summary>Over all instances where Redis is set, else in this process.</summary>
+    private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings, IServiceProvider provider)
+    {
+        var local = new TokenBucketRateLimiterOptions
+        {
+            TokenLimit = settings.Burst,
+            TokensPerPeriod = settings.RequestsPerSecond,
+            ReplenishmentPeriod = TimeSpan.FromSeconds(1),
+            AutoReplenishment = false,
+        };
+        if (provider.GetService<SharedLimit>() is not { } shared)
+            return ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(key, _ => local));
+        var decisions = provider.GetRequiredService<IMeterFactory>().Create(Meter).CreateCounter<long>(
+            "limiter.decisions", description: "By limiter (redis, or memory while Redis is away) and decision (allowed, refused).");
+        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, caller => new SharedLimiter(caller, shared, local, decisions)));
+    }
 
     private static PartitionedRateLimiter<HttpContext> ExceptProbes(Func<HttpContext, string> key, Func<string, RateLimitPartition<string>> limiter) =>
         PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe() ? RateLimitPartition.GetNoLimiter("") : limiter(key(http)));

@@ -10,14 +10,18 @@ internal sealed class CachedProductRepository(IProductRepository inner, HybridCa
 {
     public async Task<Product?> FindAsync(string sku, CancellationToken cancellation)
     {
-        var product = await cache.GetOrCreateAsync(
-            Key(sku),
-            (inner, sku),
-            static async (source, token) => await source.inner.FindAsync(source.sku, token),
-            cancellationToken: cancellation);
-        if (product is null)
-            await cache.RemoveAsync(Key(sku), cancellation); // else callers fill the memory with names that they invent
-        return product;
+        try
+        {
+            return await cache.GetOrCreateAsync(
+                Key(sku),
+                (inner, sku),
+                static async (source, token) => await source.inner.FindAsync(source.sku, token) ?? throw new AbsentException(),
+                cancellationToken: cancellation);
+        }
+        catch (AbsentException)
+        {
+            return null;
+        }
     }
 
     public async Task<bool> AddAsync(Product product, CancellationToken cancellation) =>
@@ -38,4 +42,7 @@ internal sealed class CachedProductRepository(IProductRepository inner, HybridCa
         await cache.RemoveAsync(Key(product.Sku), CancellationToken.None); // the write is done: nobody may cancel this
         return written;
     }
+
+    /// <summary>What is absent is not stored, or callers would fill the cache with names that they invent.</summary>
+    private sealed class AbsentException : Exception;
 }

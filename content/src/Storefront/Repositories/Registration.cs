@@ -48,13 +48,18 @@ public static class Registration
 
     private static void AddCache(this WebApplicationBuilder builder)
     {
+        builder.Services.AddMemoryCache(memory => memory.TrackStatistics = true);
+        builder.Services.AddActivatedSingleton<CacheMetrics>();
         builder.Services.AddHybridCache(cache =>
         {
             cache.MaximumPayloadBytes = 256 * 1024;
             cache.DefaultEntryOptions = new HybridCacheEntryOptions { Expiration = TimeSpan.FromMinutes(5), LocalCacheExpiration = TimeSpan.FromSeconds(15) };
         });
         builder.Services.Decorate<IProductRepository, CachedProductRepository>();
-        builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
+        if (builder.Configuration.GetConnectionString("Redis") is { Length: > 0 } redis)
+            Redis.Add(builder, redis);
+        else
+            builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
     }
 
     private static void AddJobs(this WebApplicationBuilder builder)

@@ -1,0 +1,26 @@
+using System.Diagnostics.Metrics;
+using Microsoft.Extensions.Caching.Memory;
+
+namespace Storefront.Repositories;
+
+public sealed class CacheMetrics
+{
+    public const string Meter = "Storefront.Cache";
+
+    private long _hits;
+    private long _misses;
+
+    public CacheMetrics(IMeterFactory factory, IMemoryCache firstLevel)
+    {
+        Measurement<long> Count(long count, string level, string result) =>
+            new(count, new KeyValuePair<string, object?>("level", level), new KeyValuePair<string, object?>("result", result));
+        factory.Create(Meter).CreateObservableCounter(
+            "cache.requests",
+            () => firstLevel.GetCurrentStatistics() is { } memory
+                ? (Measurement<long>[])[Count(memory.TotalHits, "memory", "hit"), Count(memory.TotalMisses, "memory", "miss"), Count(_hits, "redis", "hit"), Count(_misses, "redis", "miss")]
+                : [],
+            description: "Reads of the cache by level (memory, redis) and result (hit, miss).");
+    }
+
+    public void CountSecondLevel(bool hit) => Interlocked.Increment(ref hit ? ref _hits : ref _misses);
+}

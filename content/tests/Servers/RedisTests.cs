@@ -1,0 +1,319 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace Integration;
+
+/// <summary>Two instances with one Redis, and what remains of them without it.</summary>
+public class RedisTests
+{
+    private const string Sku = "COFFEE-1KG";
+    private const string Failures = "redis_failures_total";
+    private const string Decisions = "limiter_decisions_total";
+    private const string Local = "limiter_decisions_total\\{[^}]*limiter=\"memory\"";
+
+    private readonly string _prefix = "test-" + Testing.NewName();
+
+    [Fact]
+    [Trait("Readiness", "51")]
+    public async Task What_one_instance_has_read_another_reads_without_a_query()
+    {
+        var queries = 0;
+        await using var redis = await ConnectAsync();
+        await using var a = await StartAsync(await Given());
+        (await a.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
+        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
+        await using var b = await StartAsync(await Given(), a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
+
+        (await b.Client().GetStringAsync($"/v1/products/{Sku}")).Should().Contain(Sku);
+
+        queries.Should().Be(0);
+        (await redis.GetDatabase().KeyTimeToLiveAsync(CacheKey)).Should().BeGreaterThan(TimeSpan.FromMinutes(3.5)).And.BeLessThanOrEqualTo(TimeSpan.FromMinutes(5));
+        var address = (await Given()).Split(',')[0];
+        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {address}", StringComparison.Ordinal));
+        var metrics = await b.Client().GetStringAsync("/metrics");
+        foreach (var (level, result) in (from level in (string[])["memory", "redis"] from result in (string[])["hit", "miss"] select (level, result)))
+        {
+            metrics.Should().MatchRegex($$"""cache_requests_total\{[^}]*level="{{level}}",result="{{result}}"[^}]*\} """);
+        }
+    }
+
+    [Fact]
+    [Trait("Readiness", "51")]
+    public async Task An_update_on_one_instance_is_seen_on_the_other_at_once()
+    {
+        await using var a = await StartAsync(await Given());
+        await using var b = await StartAsync(await Given(), a.Database);
+        for (var version = 1; version < 5; version++)
+        {
+            await SeesAsync(b, version);
+            (await b.Client().GetAsync($"/v1/products/{Sku}")).Headers.ETag!.Tag.Should().Be($"\"{version}\"", "it is in the memory of B");
+            (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: $"\"{version}\""))).EnsureSuccessStatusCode();
+            var watch = Stopwatch.StartNew();
+            await SeesAsync(b, version + 1);
+            watch.Elapsed.Should().BeLessThan(TimeSpan.FromSeconds(5), "it does not wait for the first level to end, which takes 15 s");
+        }
+    }
+
+    [Fact]
+    [Trait("Readiness", "51")]
+    public async Task An_update_whose_message_was_lost_is_seen_when_the_first_level_expires()
+    {
+        await using var redis = await ConnectAsync();
+        await using var b = await StartAsync(await Given());
+        await SeesAsync(b, 1);
+        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
+
+        await b.Database.ExecuteAsync($"UPDATE products SET version = 2 WHERE sku = '{Sku}'");
+        await redis.GetDatabase().KeyDeleteAsync(CacheKey);
+
+        await SeesAsync(b, 2);
+    }
+
+    [Fact]
+    public async Task Names_that_callers_invent_reach_neither_level()
+    {
+        await using var redis = await ConnectAsync();
+        await using var host = await StartAsync(await Given());
+        var told = 0;
+        await redis.GetSubscriber().SubscribeAsync(RedisChannel.Literal($"{_prefix}:cache:removed"), (_, _) => Interlocked.Increment(ref told));
+
+        for (var i = 0; i < 20; i++)
+        {
+            using var absent = await host.Client().GetAsync($"/v1/products/NO-{i}");
+            await absent.ShouldBeProblemAsync(404);
+        }
+        await SeesAsync(host, 1);
+        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "what is there is stored");
+
+        Keys(redis).Where(key => key.Contains(":cache:", StringComparison.Ordinal)).Should().Equal(CacheKey);
+        told.Should().Be(0);
+    }
+
+    [Fact]
+    [Trait("Readiness", "28")]
+    public async Task Two_instances_together_allow_a_caller_one_burst()
+    {
+        var settings = new[] { ("Limits:Burst", "20"), ("Limits:RequestsPerSecond", "1") };
+        await using var redis = await ConnectAsync();
+        await using var a = await StartAsync(await Given(), settings: settings);
+        await using var b = await StartAsync(await Given(), a.Database, settings: settings);
+        await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
+        HttpResponseMessage[] answers;
+        Stopwatch watch;
+        string user;
+        double all, local;
+        do
+        {
+            (user, all, local, watch) = ($"alice{Testing.NewName()}@shop.test", await CountAsync(a, Decisions), await CountAsync(a, Local), Stopwatch.StartNew());
+            answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client(user).GetAsync("/v1/orders")));
+            await Testing.EventuallyAsync(async () => await CountAsync(a, Decisions) >= all + 80, "all are counted");
+        }
+        while (await CountAsync(a, Local) > local); // a busy machine may let Redis seem away
+
+        answers.Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().BeInRange(20, 20 + (int)watch.Elapsed.TotalSeconds);
+        foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.OK))
+        {
+            await refused.ShouldBeProblemAsync(429);
+            refused.Headers.RetryAfter!.Delta.Should().BeGreaterThanOrEqualTo(TimeSpan.FromSeconds(1)).And.BeLessThan(TimeSpan.FromSeconds(5));
+        }
+        (await b.Client("bob").GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
+        Keys(redis).Should().NotContain(key => key.Contains("alice", StringComparison.Ordinal)).And.Contain(key => key.Contains(":limit:", StringComparison.Ordinal));
+        await Testing.EventuallyAsync(async () => (await a.Client(user).GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK, "the share of a second is back");
+        var metrics = await a.Client("carol").GetStringAsync("/metrics");
+        metrics.Should().MatchRegex("limiter_decisions_total\\{[^}]*decision=\"allowed\",limiter=\"redis\"\\} [1-9]").And.MatchRegex("limiter_decisions_total\\{[^}]*decision=\"refused\",limiter=\"redis\"\\} [1-9]");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    [Trait("Readiness", "34")]
+    public async Task Without_Redis_each_instance_goes_on_by_itself_and_in_time(bool frozen)
+    {
+        var clock = new ShiftedClock();
+        await using var server = new RedisServer();
+        await server.StartAsync();
+        await using var host = await StartAsync(
+            server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock), settings: [("Limits:Burst", "30"), ("Limits:RequestsPerSecond", "1"), ("Orders:CancelWindowSeconds", "3600")]);
+        await SeesAsync(host, 1);
+        (await ReadyAsync(host)).Should().Be("healthy");
+        var (failures, local) = (await CountAsync(host, Failures), await CountAsync(host, Local));
+
+        var before = await UseAsync(host, 1);
+        if (frozen)
+        {
+            server.Freeze();
+        }
+        else
+        {
+            server.Kill();
+        }
+        var after = await UseAsync(host, 11);
+        var flood = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => host.Client("greedy").GetAsync("/v1/orders")));
+
+        after.Should().BeLessThan(before + TimeSpan.FromSeconds(3)); // the limit of a call is a quarter of a second; machines are noisy
+        flood.Select(answer => answer.StatusCode).Distinct().Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.TooManyRequests]);
+        (await ReadyAsync(host)).Should().Be("degraded");
+        (await host.Client().GetStringAsync("/health/ready")).Should().Contain("ConnectionStrings__Redis");
+        await Testing.EventuallyAsync(async () => await CountAsync(host, Failures) > failures && await CountAsync(host, Local) > local, "both counters have risen");
+        host.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry));
+        host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Error);
+
+        if (frozen)
+        {
+            server.Thaw();
+        }
+        else
+        {
+            await server.StartAsync();
+        }
+        await Testing.EventuallyAsync(() => TriesAgainAsync(clock, host), "Redis is in use again");
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
+        await Testing.EventuallyAsync(
+            async () =>
+            {
+                (await host.Client(Testing.NewName()).GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
+                return Keys(redis).Any(key => key.Contains(":limit:", StringComparison.Ordinal));
+            },
+            "the limit is one for all again");
+        host.Log.Entries.Should().ContainSingle(entry => entry.Message.Contains("answers again", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    [Trait("Readiness", "34")]
+    public async Task A_write_while_Redis_was_frozen_is_not_undone_by_the_value_from_before()
+    {
+        var clock = new ShiftedClock();
+        await using var server = new RedisServer();
+        await server.StartAsync();
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
+        await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
+        await using var b = await StartAsync(server.ConnectionString, a.Database);
+        await SeesAsync(a, 1);
+        await SeesAsync(b, 1);
+        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
+
+        server.Freeze();
+        await Testing.EventuallyAsync(
+            async () =>
+            {
+                (await a.Client().GetAsync("/v1/products")).EnsureSuccessStatusCode();
+                return a.Log.Entries.Any(IsAboutRedis);
+            },
+            "Redis is not asked any more"); // so that not even the socket holds the removal
+        (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: "\"1\""))).EnsureSuccessStatusCode();
+        server.Thaw();
+        (await redis.GetDatabase().KeyExistsAsync(CacheKey)).Should().BeTrue("the value from before is still there");
+        clock.Shift += TimeSpan.FromSeconds(11);
+
+        (await a.Client().GetAsync($"/v1/products/{Sku}")).Headers.ETag!.Tag.Should().Be("\"2\"");
+        await SeesAsync(b, 2, seconds: 10);
+    }
+
+    [Fact]
+    [Trait("Readiness", "35")]
+    public async Task The_service_starts_without_Redis_and_takes_it_up_when_it_comes()
+    {
+        await using var server = new RedisServer();
+        var watch = Stopwatch.StartNew();
+        var clock = new ShiftedClock();
+        await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
+        await using var b = await StartAsync(server.ConnectionString, a.Database, services => services.AddSingleton<TimeProvider>(clock));
+        watch.Elapsed.Should().BeLessThan(TimeSpan.FromSeconds(10));
+        await SeesAsync(a, 1);
+        await SeesAsync(b, 1);
+        (await ReadyAsync(a)).Should().Be("degraded");
+        await Testing.EventuallyAsync(() => a.Log.Entries.Any(IsAboutRedis), "the reason is said");
+        a.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry)).Which.Message.Should().Contain("cannot be reached");
+
+        await server.StartAsync();
+        await Testing.EventuallyAsync(() => TriesAgainAsync(clock, a, b), "Redis is in use");
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
+        await Testing.EventuallyAsync(() => Subscribers(redis) == 2, "both listen");
+
+        (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: "\"1\""))).EnsureSuccessStatusCode();
+        await SeesAsync(b, 2, seconds: 5);
+    }
+
+    [Theory]
+    [InlineData("password=s3cret", "refuses the user or the password")]
+    [InlineData("", "refuses the user or the password")]
+    [InlineData("password=s3cret,ssl=true", "TLS")]
+    [Trait("Readiness", "34")]
+    public async Task A_server_that_does_not_let_us_in_is_said_in_one_line(string how, string reason)
+    {
+        await using var server = new RedisServer("--requirepass", "other");
+        await server.StartAsync();
+        await using var host = await StartAsync($"{server.ConnectionString},{how}");
+        (await host.Client("u").GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
+
+        await Testing.EventuallyAsync(() => host.Log.Entries.Any(IsAboutRedis), "the reason is said");
+        host.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry)).Which.Message.Should().Contain(reason);
+        host.Log.Entries.Should().NotContain(entry => $"{entry.Message}{entry.Exception}".Contains("s3cret", StringComparison.Ordinal));
+        (await host.Client().GetStringAsync("/health/ready")).Should().Contain("degraded").And.NotContain("s3cret");
+    }
+
+    private static bool IsAboutRedis(LogEntry entry) =>
+        entry.Level >= LogLevel.Warning && entry.Message.Contains("ConnectionStrings__Redis", StringComparison.Ordinal);
+
+    private string CacheKey => $"{_prefix}:cache:product:{Sku}";
+
+    private static Task<string> Given() => RealEngines.Redis;
+
+    private static async Task<ConnectionMultiplexer> ConnectAsync() => await ConnectionMultiplexer.ConnectAsync(await Given());
+
+    private Task<TestHost> StartAsync(string redis, TestDatabase? shared = null, Action<IServiceCollection>? services = null, params (string, string)[] settings) =>
+        TestHost.StartAsync(services, shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
+
+    private static Task SeesAsync(TestHost host, int version, int seconds = 30) => Testing.EventuallyAsync(
+        async () => (await host.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode().Headers.ETag!.Tag == $"\"{version}\"", $"version {version} is seen", seconds);
+
+    private static async Task<string> ReadyAsync(TestHost host)
+    {
+        using var answer = await host.Client().GetAsync("/health/ready");
+        answer.StatusCode.Should().Be(HttpStatusCode.OK);
+        return (await answer.JsonAsync())["status"]!.ToString();
+    }
+
+    /// <returns>The longest time that a request took.</returns>
+    private static async Task<TimeSpan> UseAsync(TestHost host, int version)
+    {
+        var longest = TimeSpan.Zero;
+        for (var round = 0; round < 10; round++)
+        {
+            var client = host.Client(Testing.NewName());
+            foreach (var (request, status) in new[]
+            {
+                (Api.Put(Sku, ifMatch: $"\"{version + round}\""), HttpStatusCode.OK),
+                (new(HttpMethod.Get, $"/v1/products/{Sku}"), HttpStatusCode.OK),
+                (Api.Order(), HttpStatusCode.Created),
+                (new(HttpMethod.Get, "/v1/orders"), HttpStatusCode.OK),
+                (new(HttpMethod.Get, "/v1/products/NONE"), HttpStatusCode.NotFound),
+            })
+            {
+                var watch = Stopwatch.StartNew();
+                using var answer = await client.SendAsync(request);
+                answer.StatusCode.Should().Be(status);
+                longest = longest > watch.Elapsed ? longest : watch.Elapsed;
+            }
+        }
+        return longest;
+    }
+
+    /// <summary>Redis is left alone for ten seconds after it has failed.</summary>
+    private static async Task<bool> TriesAgainAsync(ShiftedClock clock, params TestHost[] hosts)
+    {
+        clock.Shift += TimeSpan.FromSeconds(11);
+        return (await Task.WhenAll(hosts.Select(ReadyAsync))).All(status => status == "healthy");
+    }
+
+    private static async Task<double> CountAsync(TestHost host, string series) =>
+        Regex.Matches(await host.Client().GetStringAsync("/metrics"), $"^{series}.* (\\d+) ?\\d*\\r?$", RegexOptions.Multiline).Sum(match => double.Parse(match.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture));
+
+    private List<string> Keys(ConnectionMultiplexer redis) => [.. redis.GetServers()[0].Keys(pattern: $"{_prefix}*").Select(key => $"{key}")];
+
+    private long Subscribers(ConnectionMultiplexer redis) => redis.GetServers()[0].SubscriptionSubscriberCount(RedisChannel.Literal($"{_prefix}:cache:removed"));
+}
