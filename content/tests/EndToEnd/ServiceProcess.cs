@@ -13,9 +13,10 @@ internal sealed class ServiceProcess : IAsyncDisposable
     private readonly Task _reading;
     private readonly Task<string> _errors;
 
-    public ServiceProcess(IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    /// <param name="command">That starts the program, and ends with the arguments to it.</param>
+    public ServiceProcess(IReadOnlyDictionary<string, string> environment, params string[] command)
     {
-        var start = new ProcessStartInfo("dotnet", ["Storefront.dll", .. arguments])
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             WorkingDirectory = AppContext.BaseDirectory, // with the appsettings.json
             RedirectStandardOutput = true,

@@ -31,6 +31,9 @@ internal sealed class Site : IAsyncDisposable
 
     public Provider Provider { get; private set; } = null!;
 
+    /// <summary>A command that starts the program which it finds in its arguments.</summary>
+    public string[] Launcher { get; set; } = [];
+
     /// <param name="schema">Whether the database is migrated already.</param>
     public static async Task<Site> CreateAsync(bool schema = true)
     {
@@ -68,7 +71,7 @@ internal sealed class Site : IAsyncDisposable
             if (value is not null)
                 environment[key] = value;
         }
-        return new ServiceProcess(environment, arguments);
+        return new ServiceProcess(environment, [.. Launcher, "dotnet", "Storefront.dll", .. arguments]);
     }
 
     /// <summary>In Development, with no provider, and with keys as `dotnet user-jwts` makes them.</summary>

@@ -36,6 +36,17 @@ public class LayerTests
     public void Nothing_below_the_entry_knows_http_pipelines_and_nothing_above_the_repositories_knows_sql()
     {
         Layers.Users(typeof(Money).Assembly, "Storefront", "Microsoft.AspNetCore.Http").Should().BeSubsetOf(["Entry", "Controllers"]);
-        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "Microsoft.Data.Sqlite", "System.Data", "DbUp", "StackExchange.Redis").Should().BeSubsetOf(["Repositories"]);
+        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "System.Data", "DbUp", "Microsoft.Data.Sqlite", "Npgsql", "StackExchange.Redis", "RabbitMQ").Should().BeSubsetOf(["Repositories"]);
+    }
+
+    /// <summary>Another engine is a class beside these and a line in Registration.cs.</summary>
+    [Fact]
+    public void Nobody_knows_which_engine_it_is_but_where_it_is_chosen()
+    {
+        var assembly = typeof(Money).Assembly;
+        var engines = assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Storefront.Repositories.Database))).ToList();
+
+        engines.Should().HaveCountGreaterThan(1);
+        engines.SelectMany(engine => Layers.Files(assembly, engine)).Distinct().Should().Equal("Registration.cs");
     }
 }

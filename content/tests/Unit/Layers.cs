@@ -35,6 +35,13 @@ internal static class Layers
         where Used(type).Any(used => namespaces.Any(name => used.Namespace == name || used.Namespace?.StartsWith(name + ".", StringComparison.Ordinal) is true))
         select Layer(type, root);
 
+    /// <returns>The files whose code uses the type, without its own.</returns>
+    public static IEnumerable<string> Files(Assembly assembly, Type used)
+    {
+        using var files = new SourceFiles(assembly);
+        return [.. assembly.GetTypes().Where(type => Used(type).Contains(used)).Select(files.Of).Where(file => file != files.Of(used)).Distinct()];
+    }
+
     private static string? Layer(Type type, string root) =>
         type.Namespace?.Split('.') is [var first, var layer, ..] && first == root.Split('.')[^1] || type.Namespace?.StartsWith(root + ".", StringComparison.Ordinal) is true
             ? type.Namespace![(root.Length + 1)..].Split('.')[0]

@@ -199,6 +199,7 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
             AuthenticationException => "PostgreSQL shows no certificate that is trusted for this host: see Root Certificate and SSL Mode in ConnectionStrings__Database.",
             TimeoutException => "No connection to PostgreSQL came free in time: all of the pool are in use, or the server does not answer.",
             PostgresException refused when Explain(refused) is { } explained => explained.Message,
+            NpgsqlException when _hosts is null || reason != exception => $"PostgreSQL at the address in ConnectionStrings__Database did not let us in: {reason.Message}",
             _ => "No host in ConnectionStrings__Database can do this now: there is no primary among those that answer.",
         };
     }
