@@ -8,24 +8,42 @@ using RabbitMQ.Client;
 
 namespace EndToEnd.Faults;
 
-/// <summary>The servers of one class of tests. A test may break them; before the next one they are whole again.</summary>
+/// <summary>The servers of one class of tests. A test may break them, and leaves them whole.</summary>
 public sealed class FleetServers : IAsyncDisposable
 {
+    private const string Template = "migrated";
+
     private PostgresServer? _postgres;
     private RabbitServer? _rabbit;
+
+    internal PostgresServer Postgres => _postgres!;
 
     internal RabbitServer Rabbit => _rabbit!;
 
     /// <param name="broker">Without one, jobs run in the process that finds them in the table.</param>
     internal async Task<Fleet> FleetAsync(bool broker = true)
     {
-        Assert.SkipUnless(PostgresServer.Available, "PostgreSQL's programs are not on this machine: install the package postgresql.");
-        Assert.SkipUnless(!broker || RabbitServer.Available, "RabbitMQ's programs are not on this machine: install the package rabbitmq-server.");
-        if (_postgres is null)
-            await (_postgres = new PostgresServer()).StartAsync();
+        await StartAsync(broker);
+        return await FleetAsync(broker ? _rabbit : null);
+    }
+
+    internal async Task<Fleet> FleetAsync(RabbitServer? rabbit)
+    {
+        await StartAsync(broker: false);
+        var name = $"fleet-{Guid.NewGuid():n}";
+        await PostgresDatabases.ExecuteAsync(Postgres.ConnectionString, $"CREATE DATABASE \"{name}\" TEMPLATE {Template}");
+        return await Fleet.CreateAsync(Postgres.To(name), rabbit);
+    }
+
+    private async Task StartAsync(bool broker)
+    {
         if (broker && _rabbit is null)
             await (_rabbit = new RabbitServer()).StartAsync();
-        return await Fleet.CreateAsync(_postgres, broker ? _rabbit : null);
+        if (_postgres is not null)
+            return;
+        await (_postgres = new PostgresServer()).StartAsync();
+        await using var fleet = await Fleet.CreateAsync(await _postgres.CreateDatabaseAsync(Template));
+        await fleet.MigrateAsync();
     }
 
     public async ValueTask DisposeAsync()
@@ -57,13 +75,13 @@ internal sealed class Fleet : IAsyncDisposable
 
     public string Queue { get; } = $"jobs-{Guid.NewGuid():n}";
 
-    public static async Task<Fleet> CreateAsync(PostgresServer postgres, RabbitServer? rabbit, string? database = null)
+    public static async Task<Fleet> CreateAsync(string database, RabbitServer? rabbit = null) => new(await Site.CreateAsync(schema: false), database, rabbit);
+
+    /// <summary>With one product to order.</summary>
+    public async Task MigrateAsync()
     {
-        database ??= await postgres.CreateDatabaseAsync($"fleet-{Guid.NewGuid():n}");
-        var fleet = new Fleet(await Site.CreateAsync(schema: false), database, rabbit);
-        (await fleet.RunAsync("migrate")).ExitCode.Should().Be(0);
-        fleet.Execute("INSERT INTO products (sku, name, amount, currency, version) VALUES ('TEA-1', 'Tea', 1250, 'EUR', 1)");
-        return fleet;
+        (await RunAsync("migrate")).ExitCode.Should().Be(0);
+        Execute("INSERT INTO products (sku, name, amount, currency, version) VALUES ('TEA-1', 'Tea', 1250, 'EUR', 1)");
     }
 
     public Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => Site.RunAsync(arguments, Settings());
@@ -103,11 +121,12 @@ internal sealed class Fleet : IAsyncDisposable
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
 
-    /// <summary>In the queue and at the workers.</summary>
-    public async Task<int> MessagesAsync()
+    /// <summary>Those in the queue that no worker has yet. Not by rabbitmqctl, whose figures are up to 5 s old.</summary>
+    public async Task<uint> MessagesAsync()
     {
-        var queues = await _rabbit!.CtlAsync("list_queues", "--no-table-headers", "name", "messages");
-        return int.Parse(Regex.Match(queues, $@"^{Queue}\s+(\d+)", RegexOptions.Multiline).Groups[1].Value, CultureInfo.InvariantCulture);
+        await using var connection = await ConnectAsync();
+        await using var channel = await connection.CreateChannelAsync();
+        return (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount;
     }
 
     /// <summary>A connection of the test itself.</summary>
@@ -146,6 +165,9 @@ internal sealed class Fleet : IAsyncDisposable
         using var connection = _source.OpenConnection();
         return connection.Execute(sql, parameters);
     }
+
+    /// <summary>Connections to a server that was killed are of no use to the one that was started again.</summary>
+    public void Reconnect() => _source.Clear();
 
     public async ValueTask DisposeAsync()
     {
