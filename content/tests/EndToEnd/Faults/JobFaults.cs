@@ -11,6 +11,9 @@ public sealed class JobFaults(FleetServers servers) : IClassFixture<FleetServers
 {
     private const int Orders = 520;
 
+    /// <summary>A provider that is held by the test is not given up meanwhile.</summary>
+    private static readonly string[] Patience = ["Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60"];
+
     [Fact, Trait("Readiness", "38")]
     public async Task A_thousand_jobs_outlive_workers_that_are_killed_none_lost_and_none_done_twice()
     {
@@ -168,7 +171,7 @@ public sealed class JobFaults(FleetServers servers) : IClassFixture<FleetServers
         var killer = await fleet.PlaceAsync(api, 1);
         for (var deliveries = 1; deliveries <= 3; deliveries++)
         {
-            await using var killed = await fleet.ServeWorkerAsync("Jobs__Concurrency=1"); // else it takes innocent ones with it
+            await using var killed = await fleet.ServeWorkerAsync([.. Patience, "Jobs__Concurrency=1"]); // else it takes innocent ones with it
             await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
             killed.Kill();
         }
@@ -196,7 +199,7 @@ public sealed class JobFaults(FleetServers servers) : IClassFixture<FleetServers
             await Provider.Approve(call, http);
         };
         await using var api = await fleet.ServeApiAsync();
-        await using var first = await fleet.ServeWorkerAsync("Jobs__Concurrency=4");
+        await using var first = await fleet.ServeWorkerAsync([.. Patience, "Jobs__Concurrency=4"]);
         var orders = await fleet.PlaceAsync(api, 12);
         await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 4);
 
@@ -218,7 +221,7 @@ public sealed class JobFaults(FleetServers servers) : IClassFixture<FleetServers
         const int Jobs = 10_000;
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
-        await using var service = await fleet.ServeAsync("Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60");
+        await using var service = await fleet.ServeAsync(Patience);
         await fleet.PlaceAsync(service, 100);
         await fleet.SettledOnceAsync(null);
         fleet.Site.Provider.Charging = async (call, http) =>
