@@ -71,7 +71,7 @@ public sealed class LogTests
                 + "X-Forwarded-For: \"}{\"event\":\"Forged\"}\r\ntraceparent: 00-\"}{\r\nConnection: close\r\n\r\n");
             (await wire.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 4");
         }
-        site.Execute("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES ('1', 'no' || char(13, 10) || '{\"event\":\"Forged\"}', x'7b7d', 0, 0)");
+        await site.AddJobAsync("1", "no\r\n{\"event\":\"Forged\"}");
 
         (await service.LineAsync(line => line.Is("Died"))).Text("jobType").Should().Be("no\r\n{\"event\":\"Forged\"}");
         (await service.LineAsync(line => line.Is("Request"))).Text("userId").Should().Be("eve" + Forged);

@@ -18,8 +18,8 @@ public sealed class OrderTests
 
         await http.SettledAsync(order, "paid");
         site.Provider.Charges.Should().ContainSingle().Which.Should().Match<Charge>(charge => charge.Path == "/charges" && charge.Key == order);
-        await Eventually.TrueAsync(() => site.Value<int>("SELECT count(*) FROM outbox") == 0);
-        site.Query<string>("SELECT order_id FROM receipts").Should().Equal(order);
+        await Eventually.TrueAsync(async () => await site.ValueAsync<int>("SELECT count(*) FROM outbox") == 0);
+        (await site.QueryAsync<string>("SELECT order_id FROM receipts")).Should().Equal(order);
     }
 
     [Fact]

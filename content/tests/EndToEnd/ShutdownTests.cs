@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
-using Dapper;
 
 namespace EndToEnd;
 
@@ -65,24 +64,23 @@ public sealed class ShutdownTests
             await answer.Task;
             await Provider.Approve(call, http);
         };
-        await using var service = await site.ServeAsync("Jobs__Concurrency=1", $"ConnectionStrings__Database=Data Source={site.Database};Default Timeout=30");
+        await using var service = await site.ServeAsync("Jobs__Concurrency=1");
         using var http = site.Client(service);
         await http.PutProductAsync();
         var first = await http.PlaceOrderAsync();
         await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
         await http.PlaceOrderAsync();
-        await using var holder = site.Open();
-        holder.Execute("BEGIN IMMEDIATE"); // the job gets its answer, but cannot write it yet
+        var held = await site.Database.HoldWritesAsync(); // the job gets its answer, but cannot write it yet
         answer.SetResult();
 
         service.Terminate();
         await Eventually.TrueAsync(() => !Listens(service.Address.Port));
         await Task.Delay(1000); // in which a process that does not wait for its job would end
-        holder.Execute("ROLLBACK");
+        await held.DisposeAsync();
 
         (await service.ExitAsync()).Should().Be(0);
-        site.Query<string>("SELECT id FROM orders WHERE status = 'paid'").Should().Equal(first);
-        site.Value<int>("SELECT count(*) FROM outbox WHERE attempt = 0").Should().Be(2, "the second charge and the first receipt wait for the next process");
+        (await site.QueryAsync<string>("SELECT id FROM orders WHERE status = 'paid'")).Should().Equal(first);
+        (await site.ValueAsync<int>("SELECT count(*) FROM outbox WHERE attempt = 0")).Should().Be(2, "the second charge and the first receipt wait for the next process");
         site.Provider.Charges.Should().HaveCount(1);
     }
 

@@ -6,7 +6,6 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Dapper;
-using Microsoft.Data.Sqlite;
 using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
@@ -16,20 +15,17 @@ internal sealed class Site : IAsyncDisposable
 {
     public const string Audience = "https://localhost:7443";
 
-    private static readonly Lazy<Task<byte[]>> Migrated = new(MigrateAsync);
     private readonly SymmetricSecurityKey _developmentKey = new(RandomNumberGenerator.GetBytes(32));
 
     private Site()
     {
         Folder = Directory.CreateTempSubdirectory("storefront-e2e-").FullName;
-        Database = Path.Combine(Folder, "storefront.db");
         Certificates = new Certificates(Folder);
     }
 
     public string Folder { get; }
 
-    /// <summary>The file.</summary>
-    public string Database { get; }
+    public TestDatabase Database { get; private set; } = null!;
 
     public Certificates Certificates { get; }
 
@@ -40,8 +36,7 @@ internal sealed class Site : IAsyncDisposable
     {
         var site = new Site();
         site.Provider = await Provider.StartAsync(site.Certificates);
-        if (schema)
-            await File.WriteAllBytesAsync(site.Database, await Migrated.Value);
+        site.Database = await TestDatabase.CreateAsync(schema ? MigrateAsync : null);
         return site;
     }
 
@@ -57,7 +52,6 @@ internal sealed class Site : IAsyncDisposable
             ["ASPNETCORE_URLS"] = "https://127.0.0.1:0",
             ["Kestrel__Certificates__Default__Path"] = Certificates.ServerFile,
             ["Kestrel__Certificates__Default__KeyPath"] = Certificates.KeyFile,
-            ["ConnectionStrings__Database"] = $"Data Source={Database}",
             ["Authentication__Schemes__Bearer__Authority"] = Provider.Address,
             ["Authentication__Schemes__Bearer__ValidAudiences__0"] = Audience,
             ["AllowedHosts"] = "127.0.0.1",
@@ -65,6 +59,8 @@ internal sealed class Site : IAsyncDisposable
             ["Orders__CancelWindowSeconds"] = "0",
             ["Shutdown__DrainSeconds"] = "0",
         };
+        foreach (var (key, value) in Database.Settings)
+            environment[key.Replace(":", "__", StringComparison.Ordinal)] = value;
         foreach (var setting in settings)
         {
             var (key, value) = setting.Split('=', 2) is [var name, var text] ? (name, text) : (setting, null);
@@ -119,39 +115,35 @@ internal sealed class Site : IAsyncDisposable
         return tls;
     }
 
-    public IReadOnlyList<T> Query<T>(string sql)
+    public async Task<IReadOnlyList<T>> QueryAsync<T>(string sql)
     {
-        using var connection = Open();
-        return connection.Query<T>(sql).AsList();
+        await using var connection = await Database.OpenAsync();
+        return (await connection.QueryAsync<T>(sql)).AsList();
     }
 
-    public T Value<T>(string sql) => Query<T>(sql).Single();
+    public async Task<T> ValueAsync<T>(string sql) => (await QueryAsync<T>(sql)).Single();
 
-    public void Execute(string sql)
+    public async Task ExecuteAsync(string sql, object? parameters = null)
     {
-        using var connection = Open();
-        connection.Execute(sql);
+        await using var connection = await Database.OpenAsync();
+        await connection.ExecuteAsync(sql, parameters);
     }
 
-    public SqliteConnection Open()
-    {
-        var connection = new SqliteConnection($"Data Source={Database};Pooling=False");
-        connection.Open();
-        return connection;
-    }
+    public Task AddJobAsync(string id, string type) =>
+        ExecuteAsync("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES (@id, @type, @body, 0, 0)", new { id, type, body = "{}"u8.ToArray() });
 
     public async ValueTask DisposeAsync()
     {
+        await Database.DisposeAsync();
         await Provider.DisposeAsync();
         Certificates.Dispose();
         Directory.Delete(Folder, recursive: true);
     }
 
-    private static async Task<byte[]> MigrateAsync()
+    private static async Task MigrateAsync(TestDatabase database)
     {
         await using var site = await CreateAsync(schema: false);
-        (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
-        return await File.ReadAllBytesAsync(site.Database);
+        (await site.RunAsync(["migrate"], $"ConnectionStrings__Database={database.ConnectionString}")).ExitCode.Should().Be(0);
     }
 }
 

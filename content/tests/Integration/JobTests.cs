@@ -127,7 +127,7 @@ public class JobTests
     [Trait("Readiness", "38")]
     public async Task A_worker_that_lost_its_lease_takes_nothing_from_the_one_that_has_it()
     {
-        await using var host = await TestHost.StartAsync(services => services.Remove(services.Single(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Name == "JobWorker")));
+        await using var host = await TestHost.StartAsync(WithoutWorkers);
         var (outbox, database) = (host.Services.GetRequiredService<Outbox>(), host.Services.GetRequiredService<Database>());
         Task<IReadOnlyList<Job>> ClaimAsync() => outbox.ClaimAsync(10, TimeSpan.FromMinutes(10), CancellationToken.None);
         Task<bool> CompleteAsync(Job job) => database.WriteAsync(session => outbox.CompleteAsync(session, job), CancellationToken.None);
@@ -151,7 +151,7 @@ public class JobTests
     [Trait("Readiness", "38")]
     public async Task A_worker_that_fails_late_does_not_bring_a_finished_job_back()
     {
-        await using var host = await TestHost.StartAsync(services => services.Remove(services.Single(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Name == "JobWorker")));
+        await using var host = await TestHost.StartAsync(WithoutWorkers);
         var (outbox, database) = (host.Services.GetRequiredService<Outbox>(), host.Services.GetRequiredService<Database>());
         await AddAsync(host, "job", "type", "{}");
         var first = (await outbox.ClaimAsync(1, TimeSpan.Zero, CancellationToken.None)).Single();
@@ -175,6 +175,13 @@ public class JobTests
 
         await DeadAsync(host, "later");
         (await host.Database.CountAsync("outbox", "id = 'never'")).Should().Be(0);
+    }
+
+    private static void WithoutWorkers(IServiceCollection services)
+    {
+        var workers = services.Where(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Namespace == "Storefront.Entry").ToList();
+        workers.Should().NotBeEmpty();
+        workers.ForEach(worker => services.Remove(worker));
     }
 
     private static Task<bool> AddAsync(TestHost host, string id, string type, string body, Action? before = null) =>

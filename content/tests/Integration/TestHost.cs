@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using Dapper;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -48,7 +49,7 @@ public sealed class TestHost : IAsyncDisposable
 
     public static async Task<TestHost> StartAsync(Action<IServiceCollection>? services = null, string environment = "Development", params (string Key, string Value)[] settings)
     {
-        var (database, log) = (new TestDatabase(), new LogSink());
+        var (database, log) = (await TestDatabase.CreateAsync(), new LogSink());
         var factory = new Factory(environment, database, log, services, settings);
         var host = new TestHost(factory, database, log);
         factory.UseKestrel();
@@ -84,7 +85,7 @@ public sealed class TestHost : IAsyncDisposable
     {
         await _factory.DisposeAsync();
         _handler.Dispose();
-        Database.Dispose();
+        await Database.DisposeAsync();
     }
 
     /// <summary>Without a development certificate the service makes its own, which nobody trusts.</summary>
@@ -99,7 +100,7 @@ public sealed class TestHost : IAsyncDisposable
             (string, string)[] defaults =
             [
                 ("urls", "https://127.0.0.1:0"),
-                ("ConnectionStrings:Database", database.ConnectionString),
+                .. database.Settings,
                 ("Limits:RequestsPerSecond", "1000000"),
                 ("Limits:Burst", "1000000"),
                 ("Limits:ConcurrentRequests", "10000"),
@@ -169,6 +170,18 @@ internal static class Testing
     }
 
     public static Task EventuallyAsync(Func<bool> isSo, string what) => EventuallyAsync(() => Task.FromResult(isSo()), what);
+
+    public static async Task<long> CountAsync(this TestDatabase database, string table, string where = "1 = 1", object? parameters = null)
+    {
+        await using var connection = await database.OpenAsync();
+        return await connection.ExecuteScalarAsync<long>($"SELECT count(*) FROM {table} WHERE {where}", parameters);
+    }
+
+    public static async Task ExecuteAsync(this TestDatabase database, string sql, object? parameters = null)
+    {
+        await using var connection = await database.OpenAsync();
+        await connection.ExecuteAsync(sql, parameters);
+    }
 
     public static string NewName() => Guid.NewGuid().ToString("N");
 }

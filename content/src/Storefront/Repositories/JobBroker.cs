@@ -78,7 +78,13 @@ public sealed class JobBroker : IAsyncDisposable
         var started = _clock.GetTimestamp();
         var channel = await ChannelAsync(cancellation);
         var sending = jobs.Select(job => SendAsync(channel, job)).ToList();
-        await Task.WhenAny(Task.WhenAll(sending), Task.Delay(ConfirmTimeout, _clock, CancellationToken.None)); // a call of the client may hang for ever (rabbitmq-dotnet-client#1930)
+        try
+        {
+            await Task.WhenAll(sending).WaitAsync(ConfirmTimeout, _clock, CancellationToken.None);
+        }
+        catch (TimeoutException) // a call of the client may hang for ever (rabbitmq-dotnet-client#1930)
+        {
+        }
         var sent = jobs.Where((_, index) => sending[index] is { IsCompletedSuccessfully: true, Result: null }).ToList();
         _confirmed.Record(_clock.GetElapsedTime(started).TotalSeconds);
         if (sent.Count < jobs.Count)

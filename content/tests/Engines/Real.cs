@@ -1,0 +1,132 @@
+using System.Data.Common;
+using Dapper;
+using DotNet.Testcontainers.Containers;
+using Npgsql;
+using RabbitMQ.Client;
+using Testcontainers.PostgreSql;
+using Testcontainers.RabbitMq;
+using Testcontainers.Redis;
+
+[assembly: AssemblyFixture(typeof(Engines.RealEngines))]
+
+namespace Engines;
+
+/// <summary>The servers that all tests of a run share: those of TEST_DATABASE, TEST_REDIS and TEST_RABBITMQ, or containers, which end with the run.</summary>
+public sealed class RealEngines : IAsyncDisposable
+{
+    private static readonly Lazy<Task<string>> PostgreSql = From("TEST_DATABASE", () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> RedisServer = From("TEST_REDIS", () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> Rabbit = From("TEST_RABBITMQ", () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
+
+    public static Task<string> Database => PostgreSql.Value;
+
+    public static Task<string> Redis => RedisServer.Value;
+
+    public static Task<string> RabbitMq => Rabbit.Value;
+
+    public ValueTask DisposeAsync() => TestDatabase.DropTemplateAsync();
+
+    private static Lazy<Task<string>> From<T>(string variable, Func<T> build, Func<T, string> address)
+        where T : IContainer => new(async () =>
+        {
+            if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } given)
+                return given;
+            var container = build();
+            await container.StartAsync();
+            return address(container);
+        });
+}
+
+/// <summary>What one service of a test keeps its data in. In this set of tests: a database of PostgreSQL, keys of Redis and queues of RabbitMQ, all its own.</summary>
+public sealed class TestDatabase : IAsyncDisposable
+{
+    private static string? _template;
+    private static readonly SemaphoreSlim Migrating = new(1);
+    private readonly string _name = $"test_{Guid.NewGuid():N}";
+    private readonly string _server;
+    private readonly string _redis;
+    private readonly string _rabbit;
+
+    private TestDatabase(string server, string redis, string rabbit) => (_server, _redis, _rabbit) = (server, redis, rabbit);
+
+    public string ConnectionString => new NpgsqlConnectionStringBuilder(_server) { Database = _name, MaxPoolSize = 10 }.ToString();
+
+    /// <summary>For the service.</summary>
+    public (string Key, string Value)[] Settings =>
+    [
+        ("ConnectionStrings:Database", ConnectionString),
+        ("ConnectionStrings:Redis", _redis),
+        ("Redis:Prefix", _name),
+        ("ConnectionStrings:RabbitMq", _rabbit),
+        ("Jobs:Queue", Queue),
+    ];
+
+    private string Queue => _name.Replace('_', '.');
+
+    /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
+    public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
+    {
+        var database = new TestDatabase(await RealEngines.Database, await RealEngines.Redis, await RealEngines.RabbitMq);
+        if (migrate is null)
+            await PostgresDatabases.CreateAsync(database._server, database._name);
+        else
+            await database.ExecuteAsync($"CREATE DATABASE {database._name} TEMPLATE {await TemplateAsync(migrate)}");
+        return database;
+    }
+
+    public async Task<DbConnection> OpenAsync()
+    {
+        var connection = new NpgsqlConnection(ConnectionString + ";Pooling=false");
+        await connection.OpenAsync();
+        return connection;
+    }
+
+    /// <summary>From here on nothing can connect, until <see cref="RepairAsync"/>.</summary>
+    public Task BreakAsync() => ExecuteAsync($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_name}'; ALTER DATABASE {_name} RENAME TO {_name}_away");
+
+    public Task RepairAsync() => ExecuteAsync($"ALTER DATABASE {_name}_away RENAME TO {_name}");
+
+    /// <summary>Nothing is written until what is returned ends.</summary>
+    public async Task<IAsyncDisposable> HoldWritesAsync()
+    {
+        var connection = await OpenAsync();
+        await connection.ExecuteAsync("BEGIN; LOCK TABLE orders, outbox, inbox IN EXCLUSIVE MODE");
+        return connection;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");
+        await using var connection = await new ConnectionFactory { Uri = new Uri(_rabbit) }.CreateConnectionAsync();
+        await using var channel = await connection.CreateChannelAsync();
+        foreach (var queue in (string[])[Queue, Queue + ".dead"])
+            await channel.QueueDeleteAsync(queue);
+    }
+
+    internal static async ValueTask DropTemplateAsync()
+    {
+        if (_template is not null)
+            await PostgresDatabases.ExecuteAsync(await RealEngines.Database, $"DROP DATABASE {_template} WITH (FORCE)");
+    }
+
+    private static async Task<string> TemplateAsync(Func<TestDatabase, Task> migrate)
+    {
+        await Migrating.WaitAsync();
+        try
+        {
+            if (_template is null)
+            {
+                var database = await CreateAsync();
+                await migrate(database);
+                _template = database._name;
+            }
+        }
+        finally
+        {
+            Migrating.Release();
+        }
+        return _template;
+    }
+
+    private Task ExecuteAsync(string sql) => PostgresDatabases.ExecuteAsync(_server, sql);
+}
