@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using Engines;
 using RabbitMQ.Client;
 
 namespace EndToEnd.Faults;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
 using Dapper;
-using Engines;
 using Npgsql;
 using RabbitMQ.Client;
 
@@ -177,7 +176,7 @@ internal sealed class Fleet : IAsyncDisposable
 
     private string[] Settings(params string[] settings) =>
     [
-        $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", $"Jobs__Queue={Queue}",
+        $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
         "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000", .. settings,
     ];
 }
