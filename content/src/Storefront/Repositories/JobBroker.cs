@@ -257,11 +257,12 @@ public sealed class JobBroker : IAsyncDisposable
         var headers = properties.Headers ?? new Dictionary<string, object?>();
         var body = delivery.Body.ToArray(); // the buffer is the client's, and used again
         return new Job(
-            properties.MessageId ?? Fingerprint.Of([Convert.ToBase64String(body)]), properties.Type ?? "", body,
-            headers.TryGetValue(TraceHeader, out var trace) && trace is byte[] text ? Encoding.UTF8.GetString(text) : null,
-            Number(AttemptHeader, 1), null, Number(CreatedHeader, 0));
+            Text(properties.MessageId) is { Length: > 0 } id ? id : Fingerprint.Of([Convert.ToBase64String(body)]), Text(properties.Type), body,
+            headers.TryGetValue(TraceHeader, out var trace) && trace is byte[] text ? Text(Encoding.UTF8.GetString(text)) : null,
+            Number(AttemptHeader, 1, int.MaxValue), null, Number(CreatedHeader, 0, DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
 
-        long Number(string name, long otherwise) => headers.TryGetValue(name, out var value) && value is long number ? number : otherwise;
+        static string Text(string? given) => given?.Replace("\0", "", StringComparison.Ordinal) ?? ""; // PostgreSQL refuses U+0000: the job could not be recorded, and held for ever
+        long Number(string name, long least, long most) => headers.TryGetValue(name, out var value) && value is long number ? Math.Clamp(number, least, most) : least;
     }
 
     private static string Reason(IReadOnlyBasicProperties properties) =>
