@@ -5,7 +5,7 @@ using System.Net;
 namespace EndToEnd.Faults;
 
 /// <summary>PostgreSQL away, killed, and full.</summary>
-public sealed class DataFaults(FleetServers servers) : IClassFixture<FleetServers>
+public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
     private const int Orders = 520;
 
@@ -50,7 +50,7 @@ public sealed class DataFaults(FleetServers servers) : IClassFixture<FleetServer
         }
     }
 
-    [Fact, Trait("Readiness", "35")]
+    [Fact, Trait("Readiness", "33"), Trait("Readiness", "35")]
     public async Task Without_the_database_it_lives_unready_and_serves_as_soon_as_the_database_is_there()
     {
         await using var postgres = new PostgresServer("s3cret");

@@ -5,9 +5,9 @@ using RabbitMQ.Client;
 namespace EndToEnd.Faults;
 
 /// <summary>RabbitMQ away, silent, and other than the settings say. The API goes on.</summary>
-public sealed class BrokerFaults(FleetServers servers) : IClassFixture<FleetServers>
+public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
-    [Fact, Trait("Readiness", "38")]
+    [Fact, Trait("Readiness", "34"), Trait("Readiness", "35"), Trait("Readiness", "40")]
     public async Task Without_the_broker_it_is_ready_takes_orders_and_does_their_jobs_as_soon_as_the_broker_is_there()
     {
         await using var rabbit = new RabbitServer();
@@ -15,6 +15,9 @@ public sealed class BrokerFaults(FleetServers servers) : IClassFixture<FleetServ
         await using var service = await fleet.ServeAsync();
         var orders = await fleet.PlaceAsync(service, 10);
         await fleet.DegradedAsync(service);
+        using var http = fleet.Site.Client(service);
+        (await http.GetAsync("/v1/products/TEA-1")).StatusCode.Should().Be(HttpStatusCode.OK);
+        await Eventually.TrueAsync(async () => await fleet.MetricAsync(service, "jobs_ready") == 10);
 
         await rabbit.StartAsync();
 
@@ -23,7 +26,7 @@ public sealed class BrokerFaults(FleetServers servers) : IClassFixture<FleetServ
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
 
-    [Fact, Trait("Readiness", "38")]
+    [Fact, Trait("Readiness", "34"), Trait("Readiness", "41")]
     public async Task A_broker_that_hangs_for_longer_than_its_heartbeat_may_is_left_and_found_again()
     {
         await using var rabbit = new RabbitServer();
@@ -49,7 +52,7 @@ public sealed class BrokerFaults(FleetServers servers) : IClassFixture<FleetServ
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
 
-    [Fact, Trait("Readiness", "38")]
+    [Fact, Trait("Readiness", "33")]
     public async Task A_queue_with_other_arguments_is_said_in_one_line_and_left_as_it_is_and_without_it_the_jobs_come()
     {
         await using var fleet = await servers.FleetAsync();
@@ -69,7 +72,7 @@ public sealed class BrokerFaults(FleetServers servers) : IClassFixture<FleetServ
         service.Log.Where(Waits).Select(line => line.Text("category")).Should().OnlyHaveUniqueItems("each worker says it once");
     }
 
-    [Theory, Trait("Readiness", "38")]
+    [Theory, Trait("Readiness", "33")]
     [InlineData("amqp://app:s3cret-no@127.0.0.1:{broker}", "refuses the user or the password")]
     [InlineData("amqp://app:s3cret@nowhere.invalid:5672", "cannot be reached")]
     [InlineData("amqp://app:s3cret@127.0.0.1:1", "cannot be reached: ConnectionRefused")]
