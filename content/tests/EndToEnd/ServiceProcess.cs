@@ -61,13 +61,16 @@ internal sealed class ServiceProcess : IAsyncDisposable
         return Log.First(fits);
     }
 
+    /// <summary>In KiB, what it has in memory.</summary>
+    public long ResidentSize => long.Parse(File.ReadLines($"/proc/{_process.Id}/status").First(line => line.StartsWith("VmRSS", StringComparison.Ordinal)).Split(' ')[^2], null);
+
     public void Kill() => _process.Kill();
 
-    public void Terminate()
-    {
-        using var kill = Process.Start("sh", ["-c", $"kill -TERM {_process.Id}"]);
-        kill.WaitForExit();
-    }
+    public void Terminate() => Signal("TERM");
+
+    public void Freeze() => Signal("STOP");
+
+    public void Thaw() => Signal("CONT");
 
     /// <summary>Waits until the program has ended by itself.</summary>
     /// <returns>The exit code.</returns>
@@ -86,6 +89,12 @@ internal sealed class ServiceProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
         await _reading;
         _process.Dispose();
+    }
+
+    private void Signal(string name)
+    {
+        using var kill = Process.Start("sh", ["-c", $"kill -{name} {_process.Id}"]);
+        kill.WaitForExit();
     }
 
     private async Task ReadAsync()

@@ -170,15 +170,23 @@ internal static class Calls
     /// <returns>The id of the order.</returns>
     public static async Task<string> PlaceOrderAsync(this HttpClient http, string sku = "TEA-1")
     {
+        using var answer = await http.TryOrderAsync(sku);
+        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
+        return await answer.OrderIdAsync();
+    }
+
+    /// <summary>Whatever the answer is.</summary>
+    public static async Task<HttpResponseMessage> TryOrderAsync(this HttpClient http, string sku = "TEA-1")
+    {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/orders")
         {
             Headers = { { "Idempotency-Key", Guid.NewGuid().ToString() } },
             Content = JsonContent.Create(new { items = new[] { new { sku, quantity = 2 } } }),
         };
-        using var answer = await http.SendAsync(request);
-        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
-        return (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("id").GetString()!;
+        return await http.SendAsync(request);
     }
+
+    public static async Task<string> OrderIdAsync(this HttpResponseMessage answer) => (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("id").GetString()!;
 
     public static async Task<string> StatusAsync(this HttpClient http, string orderId) =>
         (await http.GetFromJsonAsync<JsonElement>($"/v1/orders/{orderId}")).GetProperty("status").GetString()!;

@@ -106,12 +106,13 @@ internal abstract class OutboxWorker(Outbox outbox, JobMetrics metrics, Migrator
 
     protected sealed override async Task RoundAsync(CancellationToken stopping)
     {
+        if (Clock.GetElapsedTime(_measured) >= TimeSpan.FromSeconds(1))
+        {
+            metrics.Measured(await Outbox.MeasureAsync(stopping)); // first: also while all are busy, and while the broker is away, which ends the round; then it matters most
+            await Outbox.ForgetAsync(Memory, stopping);
+            _measured = Clock.GetTimestamp();
+        }
         await TakeAsync(stopping);
-        if (Clock.GetElapsedTime(_measured) < TimeSpan.FromSeconds(1))
-            return;
-        metrics.Measured(await Outbox.MeasureAsync(stopping)); // also while all are busy: then it matters most
-        await Outbox.ForgetAsync(Memory, stopping);
-        _measured = Clock.GetTimestamp();
     }
 }
 

@@ -257,17 +257,18 @@ public sealed class JobBroker : IAsyncDisposable
         var headers = properties.Headers ?? new Dictionary<string, object?>();
         var body = delivery.Body.ToArray(); // the buffer is the client's, and used again
         return new Job(
-            properties.MessageId ?? Fingerprint.Of([Convert.ToBase64String(body)]), properties.Type ?? "", body,
-            headers.TryGetValue(TraceHeader, out var trace) && trace is byte[] text ? Encoding.UTF8.GetString(text) : null,
-            Number(AttemptHeader, 1), null, Number(CreatedHeader, 0));
+            Text(properties.MessageId) is { Length: > 0 } id ? id : Fingerprint.Of([Convert.ToBase64String(body)]), Text(properties.Type), body,
+            headers.TryGetValue(TraceHeader, out var trace) && trace is byte[] text ? Text(Encoding.UTF8.GetString(text)) : null,
+            Number(AttemptHeader, 1, int.MaxValue), null, Number(CreatedHeader, 0, DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
 
-        long Number(string name, long otherwise) => headers.TryGetValue(name, out var value) && value is long number ? number : otherwise;
+        static string Text(string? given) => given?.Replace("\0", "", StringComparison.Ordinal) ?? ""; // PostgreSQL refuses U+0000: the job could not be recorded, and held for ever
+        long Number(string name, long least, long most) => headers.TryGetValue(name, out var value) && value is long number ? Math.Clamp(number, least, most) : least;
     }
 
     private static string Reason(IReadOnlyBasicProperties properties) =>
         properties.Headers?.TryGetValue("x-first-death-reason", out var reason) is true && reason is byte[] text && Encoding.UTF8.GetString(text) is var why && why != "delivery_limit"
             ? $"RabbitMQ gave it up: {why}."
-            : $"The process ended in {DeliveryLimit} deliveries of this job: it may be what kills it.";
+            : "The process ended in more deliveries of this job than RabbitMQ allows: it may be what kills it.";
 
     private OperationalException Failed(Exception exception)
     {
@@ -285,7 +286,7 @@ public sealed class JobBroker : IAsyncDisposable
         return Unavailable(
             causes.Exists(cause => cause is AuthenticationFailureException) || interrupted?.ReplyCode == 403 ? "RabbitMQ refuses the user or the password in ConnectionStrings__RabbitMq, or a right on the queue."
             : causes.Exists(cause => cause is AuthenticationException) ? "RabbitMQ in ConnectionStrings__RabbitMq shows no certificate that is trusted for this host, or speaks no TLS on this port."
-            : interrupted?.ReplyCode == 530 ? "RabbitMQ has no virtual host of the name in ConnectionStrings__RabbitMq."
+            : interrupted?.ReplyCode == 530 ? "RabbitMQ has no virtual host of the name in ConnectionStrings__RabbitMq, or the user may not use it."
             : interrupted?.ReplyCode == 406 ? $"The queue {_queue} exists with other arguments: delete it once it is empty, or set Jobs__Queue to another name."
             : exception is PublishException { IsReturn: true } ? $"The queue {_queue} is gone; it is declared again."
             : exception is PublishException ? $"RabbitMQ takes no more jobs into the queue {_queue}."

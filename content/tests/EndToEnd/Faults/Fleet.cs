@@ -1,0 +1,183 @@
+using System.Globalization;
+using System.Net;
+using System.Text.RegularExpressions;
+using Dapper;
+using Npgsql;
+using RabbitMQ.Client;
+
+namespace EndToEnd.Faults;
+
+/// <summary>The servers of one class of tests. A test may break them, and leaves them whole.</summary>
+public sealed class FleetServers : IAsyncDisposable
+{
+    private const string Template = "migrated";
+
+    private PostgresServer? _postgres;
+    private RabbitServer? _rabbit;
+
+    internal PostgresServer Postgres => _postgres!;
+
+    internal RabbitServer Rabbit => _rabbit!;
+
+    /// <param name="broker">Without one, jobs run in the process that finds them in the table.</param>
+    internal async Task<Fleet> FleetAsync(bool broker = true)
+    {
+        await StartAsync(broker);
+        return await FleetAsync(broker ? _rabbit : null);
+    }
+
+    internal async Task<Fleet> FleetAsync(RabbitServer? rabbit)
+    {
+        await StartAsync(broker: false);
+        var name = $"fleet-{Guid.NewGuid():n}";
+        await PostgresDatabases.ExecuteAsync(Postgres.ConnectionString, $"CREATE DATABASE \"{name}\" TEMPLATE {Template}");
+        return await Fleet.CreateAsync(Postgres.To(name), rabbit);
+    }
+
+    private async Task StartAsync(bool broker)
+    {
+        if (broker && _rabbit is null)
+            await (_rabbit = new RabbitServer()).StartAsync();
+        if (_postgres is not null)
+            return;
+        await (_postgres = new PostgresServer()).StartAsync();
+        await using var fleet = await Fleet.CreateAsync(await _postgres.CreateDatabaseAsync(Template));
+        await fleet.MigrateAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in (Server?[])[_rabbit, _postgres])
+        {
+            if (server is not null)
+                await server.DisposeAsync();
+        }
+    }
+}
+
+/// <summary>Several processes of the service on one PostgreSQL database and one RabbitMQ queue, both of the test's own.</summary>
+internal sealed class Fleet : IAsyncDisposable
+{
+    private readonly NpgsqlDataSource _source;
+    private readonly RabbitServer? _rabbit;
+
+    private Fleet(Site site, string database, RabbitServer? rabbit)
+    {
+        (Site, Database, _rabbit) = (site, database, rabbit);
+        _source = NpgsqlDataSource.Create(database + ";Maximum Pool Size=5");
+    }
+
+    public Site Site { get; }
+
+    /// <summary>The connection string.</summary>
+    public string Database { get; }
+
+    public string Queue { get; } = $"jobs-{Guid.NewGuid():n}";
+
+    public static async Task<Fleet> CreateAsync(string database, RabbitServer? rabbit = null) => new(await Site.CreateAsync(schema: false), database, rabbit);
+
+    /// <summary>With one product to order.</summary>
+    public async Task MigrateAsync()
+    {
+        (await RunAsync("migrate")).ExitCode.Should().Be(0);
+        Execute("INSERT INTO products (sku, name, amount, currency, version) VALUES ('TEA-1', 'Tea', 1250, 'EUR', 1)");
+    }
+
+    public Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => Site.RunAsync(arguments, Settings());
+
+    /// <summary>A process of both roles, unless the settings say another.</summary>
+    public Task<ServiceProcess> ServeAsync(params string[] settings) => Site.ServeAsync(Settings(settings));
+
+    public Task<ServiceProcess> ServeApiAsync(params string[] settings) => ServeAsync(["Process__Roles=api", .. settings]);
+
+    public Task<ServiceProcess> ServeWorkerAsync(params string[] settings) => ServeAsync(["Process__Roles=worker", .. settings]);
+
+    public async Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count)
+    {
+        using var http = Site.Client(api);
+        http.Timeout = TimeSpan.FromSeconds(10); // one that waits for a broker waits longer
+        var orders = new List<string>();
+        while (orders.Count < count)
+            orders.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(8, count - orders.Count)).Select(_ => http.PlaceOrderAsync())));
+        return orders;
+    }
+
+    /// <summary>Waits until every order is paid and has its receipt, and nothing waits anywhere: then each must have happened once.</summary>
+    /// <param name="orders">All there must be; null where an answer was lost, so that only the database knows.</param>
+    public async Task SettledOnceAsync(IEnumerable<string>? orders)
+    {
+        await Eventually.TrueAsync(() => Value<long>(
+            "SELECT (SELECT count(*) FROM orders WHERE status <> 'paid') + (SELECT count(*) FROM orders) - (SELECT count(*) FROM receipts) + (SELECT count(*) FROM outbox)") <= 0);
+        if (_rabbit is not null)
+            await Eventually.TrueAsync(async () => await MessagesAsync() == 0); // also those that come twice
+        var all = Query<string>("SELECT id FROM orders WHERE status = 'paid'");
+        if (orders is not null)
+            all.Should().BeEquivalentTo(orders);
+        Query<string>("SELECT order_id FROM receipts").Should().BeEquivalentTo(all, "a charge that counts twice has two receipts");
+        Value<long>("SELECT count(*) FROM inbox").Should().Be(2 * all.Count);
+        Value<long>("SELECT count(*) FROM outbox").Should().Be(0);
+        Site.Provider.Charges.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(all);
+    }
+
+    public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
+
+    /// <summary>Those in the queue that no worker has yet. Not by rabbitmqctl, whose figures are up to 5 s old.</summary>
+    public async Task<uint> MessagesAsync()
+    {
+        await using var connection = await ConnectAsync();
+        await using var channel = await connection.CreateChannelAsync();
+        return (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount;
+    }
+
+    /// <summary>A connection of the test itself.</summary>
+    public Task<IConnection> ConnectAsync() => new ConnectionFactory { Uri = new Uri(_rabbit!.ConnectionString) }.CreateConnectionAsync();
+
+    public async Task ConsumingAsync(ServiceProcess worker) => await Eventually.TrueAsync(async () => await MetricAsync(worker, "jobs_consumer_connected") == 1);
+
+    /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
+    public async Task<double> MetricAsync(ServiceProcess service, string name, string label = "")
+    {
+        using var http = Site.Client(service);
+        return Regex.Matches(await http.GetStringAsync("/metrics"), $@"^{name}(\{{.*\}})? ([0-9.]+)", RegexOptions.Multiline)
+            .Where(line => line.Groups[1].Value.Contains(label, StringComparison.Ordinal)).Sum(line => double.Parse(line.Groups[2].Value, CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>The status of the probe `ready`, and what it says.</summary>
+    public async Task<(HttpStatusCode Status, string Body)> ReadyAsync(ServiceProcess service)
+    {
+        using var http = Site.Client(service);
+        using var answer = await http.GetAsync("/health/ready");
+        return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
+    }
+
+    public Task DegradedAsync(ServiceProcess service) => Eventually.TrueAsync(async () => await ReadyAsync(service) is (HttpStatusCode.OK, var body) && body.Contains("degraded", StringComparison.Ordinal));
+
+    public IReadOnlyList<T> Query<T>(string sql)
+    {
+        using var connection = _source.OpenConnection();
+        return connection.Query<T>(sql).AsList();
+    }
+
+    public T Value<T>(string sql) => Query<T>(sql).Single();
+
+    public int Execute(string sql, object? parameters = null)
+    {
+        using var connection = _source.OpenConnection();
+        return connection.Execute(sql, parameters);
+    }
+
+    /// <summary>Connections to a server that was killed are of no use to the one that was started again.</summary>
+    public void Reconnect() => _source.Clear();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _source.DisposeAsync();
+        await Site.DisposeAsync();
+    }
+
+    private string[] Settings(params string[] settings) =>
+    [
+        $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
+        "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000", .. settings,
+    ];
+}
