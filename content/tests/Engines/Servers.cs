@@ -278,12 +278,12 @@ internal sealed class PostgresServer(string? password = null, params string[] se
 /// <summary>Databases of a test's own on any server.</summary>
 internal static class PostgresDatabases
 {
-    /// <summary>Sorted as people of a language sort, where the server can: SQL that relies on the order of bytes shows itself.</summary>
+    /// <summary>Sorted as people sort, where the server can: hyphens do not count, digits come last. SQL that relies on the order of bytes shows itself.</summary>
     public static async Task CreateAsync(string server, string name)
     {
         try
         {
-            await ExecuteAsync(server, $"CREATE DATABASE \"{name}\" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'");
+            await ExecuteAsync(server, $"CREATE DATABASE \"{name}\" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US-u-ka-shifted-kr-latn-digit'");
         }
         catch (PostgresException error) when (error.SqlState is "42601" or "0A000" or "22023") // before version 15, or without ICU
         {
