@@ -202,12 +202,14 @@ public sealed class JobBroker : IAsyncDisposable
 
     private async Task<IConnection> ConnectAsync(string purpose, CancellationToken cancellation)
     {
+        var connecting = _factory.CreateConnectionAsync($"storefront {purpose}", cancellation);
         try
         {
-            return await _factory.CreateConnectionAsync($"storefront {purpose}", cancellation).WaitAsync(ConfirmTimeout, cancellation);
+            return await connecting.WaitAsync(ConfirmTimeout, cancellation);
         }
         catch (Exception e) when (IsOfTheBroker(e))
         {
+            _ = connecting.ContinueWith(late => Abandon(late.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default); // a server that was frozen
             throw Failed(e);
         }
     }

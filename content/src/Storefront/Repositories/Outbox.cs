@@ -91,8 +91,16 @@ public sealed class Outbox(Database database) : IDisposable
                   """,
             new
             {
-                job.Id, job.Type, job.Body, job.Trace, job.Attempt, job.CreatedAt, job.LeaseToken,
-                state = delay is null ? 1 : 0, delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds, error = Storable(reason),
+                job.Id,
+                job.Type,
+                job.Body,
+                job.Trace,
+                job.Attempt,
+                job.CreatedAt,
+                job.LeaseToken,
+                state = delay is null ? 1 : 0,
+                delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
+                error = Storable(reason),
             },
             cancellation);
 

@@ -100,8 +100,18 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
 
     protected override async Task<T> AskAsync<T>(Func<Session, Task<T>> work, Func<T, bool>? mayLag, CancellationToken cancellation)
     {
-        if (_hosts is not null && mayLag is not null && await AskAsync(Access.LaggingRead) is var lagging && mayLag(lagging))
-            return lagging;
+        if (_hosts is not null && mayLag is not null)
+        {
+            try
+            {
+                if (await AskAsync(Access.LaggingRead) is var lagging && mayLag(lagging))
+                    return lagging;
+            }
+            catch (Exception e) when (e is NpgsqlException or OperationalException { Failure: Failure.Unavailable })
+            {
+                // A standby that is frozen or full is no reason to give no answer.
+            }
+        }
         return await AskAsync(Access.Read);
 
         Task<T> AskAsync(Access access) => RepeatAsync(() => base.AskAsync(work, access, cancellation), cancellation);

@@ -6,7 +6,7 @@ using System.Text.Json;
 namespace EndToEnd.Faults;
 
 [Trait("Readiness", "53")]
-public sealed class InstanceFaults
+public sealed class InstanceFaultTests
 {
     [Fact]
     public async Task What_one_instance_began_any_other_goes_on_with()

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace EndToEnd.Faults;
 
-public sealed class SchemaFaults
+public sealed class SchemaFaultTests
 {
     [Fact, Trait("Readiness", "49")]
     public async Task Of_three_migrations_at_once_one_does_it_and_the_others_find_it_done()

@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace EndToEnd.Faults;
 
 /// <summary>A connection string that leads nowhere, or not yet.</summary>
-public sealed class AddressFaults
+public sealed class AddressFaultTests
 {
     [Theory, Trait("Readiness", "33"), Trait("Readiness", "35")]
     [InlineData("Password=s3cret", "Password=s3cret-wrong", "user or the password")]

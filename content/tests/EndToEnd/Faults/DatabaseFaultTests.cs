@@ -5,7 +5,7 @@ using Dapper;
 
 namespace EndToEnd.Faults;
 
-public sealed class DatabaseFaults
+public sealed class DatabaseFaultTests
 {
     /// <summary>What a statement fails with, and what the caller is told: that it was his fault, or when to come again.</summary>
     private static readonly (int Status, string[] States)[] Answers =
