@@ -102,6 +102,22 @@ internal sealed class Fleet : IAsyncDisposable
         return orders;
     }
 
+    /// <summary>Holds the answers of the payment provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
+    public async Task WhileChargingAsync(int jobs, Action fault)
+    {
+        var (answer, waiting) = (new TaskCompletionSource(), 0);
+        Site.Provider.Charging = async (call, http) =>
+        {
+            Interlocked.Increment(ref waiting);
+            await answer.Task;
+            await Provider.Approve(call, http);
+        };
+        await Eventually.TrueAsync(() => Volatile.Read(ref waiting) >= jobs);
+        fault();
+        Site.Provider.Charging = Provider.Approve;
+        answer.SetResult();
+    }
+
     /// <summary>Waits until every order is paid and has its receipt, and nothing waits anywhere: then each must have happened once.</summary>
     /// <param name="orders">All there must be; null where an answer was lost, so that only the database knows.</param>
     public async Task SettledOnceAsync(IEnumerable<string>? orders)

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
 using Dapper;
-using Microsoft.AspNetCore.Http;
 using Npgsql;
 using RabbitMQ.Client;
 
@@ -19,21 +18,21 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     public async Task A_thousand_jobs_outlive_workers_that_are_killed_none_lost_and_none_done_twice()
     {
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = SlowlyAsync;
         await using var api = await fleet.ServeApiAsync();
-        var workers = new Queue<ServiceProcess>([await fleet.ServeWorkerAsync(), await fleet.ServeWorkerAsync()]);
-        var placing = fleet.PlaceAsync(api, Orders);
+        var workers = new Queue<ServiceProcess>([await fleet.ServeWorkerAsync(Patience), await fleet.ServeWorkerAsync(Patience)]);
+        var orders = new List<string>();
 
-        foreach (var charges in (int[])[50, 150, 250, 350])
+        while (orders.Count < Orders)
         {
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count >= charges);
-            await using (var killed = workers.Dequeue())
-                killed.Kill();
+            await using var killed = workers.Dequeue();
+            var killing = fleet.WhileChargingAsync(16, killed.Kill);
+            orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
+            await killing;
             EndLeases(fleet); // also that of the one that lives: what it sends comes twice
-            workers.Enqueue(await fleet.ServeWorkerAsync());
+            workers.Enqueue(await fleet.ServeWorkerAsync(Patience));
         }
 
-        await fleet.SettledOnceAsync(await placing);
+        await fleet.SettledOnceAsync(orders);
         foreach (var worker in workers)
             await worker.DisposeAsync();
     }
@@ -42,21 +41,21 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     public async Task Without_a_broker_a_thousand_jobs_outlive_a_worker_that_is_killed_none_lost_and_none_done_twice()
     {
         await using var fleet = await servers.FleetAsync(broker: false);
-        fleet.Site.Provider.Charging = SlowlyAsync;
         await using var api = await fleet.ServeApiAsync();
-        var placing = fleet.PlaceAsync(api, Orders);
+        var orders = new List<string>();
 
-        foreach (var charges in (int[])[50, 200, 350])
+        while (orders.Count < Orders)
         {
-            await using var killed = await fleet.ServeWorkerAsync();
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count >= charges);
-            killed.Kill();
+            await using var killed = await fleet.ServeWorkerAsync(Patience);
+            var killing = fleet.WhileChargingAsync(8, killed.Kill);
+            orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
+            await killing;
             await killed.ExitAsync();
             EndLeases(fleet);
         }
 
         await using var worker = await fleet.ServeWorkerAsync();
-        await fleet.SettledOnceAsync(await placing);
+        await fleet.SettledOnceAsync(orders);
     }
 
     [Fact, Trait("Readiness", "38"), Trait("Readiness", "40"), Trait("Readiness", "41")]
@@ -282,7 +281,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await WithAlarmAsync(async () =>
         {
             orders.AddRange(await fleet.PlaceAsync(api, 20));
-            await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM outbox WHERE lease_until > 0") == 20); // sent, and not confirmed
+            await Eventually.TrueAsync(async () => (await servers.Rabbit.CtlAsync("list_connections", "state")).Contains("blocked", StringComparison.Ordinal)); // sent, and not confirmed
             paused.Freeze();
         });
         EndLeases(fleet);
@@ -333,13 +332,6 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
             await fleet.SettledOnceAsync(orders);
         }
         service.Log.Should().NotContain(line => line.Is("Died"));
-    }
-
-    /// <summary>So that a kill hits jobs at different points.</summary>
-    private static async Task SlowlyAsync(int call, HttpContext http)
-    {
-        await Task.Delay(call % 5 * 10);
-        await Provider.Approve(call, http);
     }
 
     /// <summary>As time does: a lease outlasts the longest job, which is too long for a test.</summary>
