@@ -110,6 +110,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
         await fleet.SettledOnceAsync(orders);
         await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, worker) == 3 * Jobs);
+        (await fleet.MetricAsync(worker, "jobs_confirm_duration_seconds_count")).Should().BePositive();
         (await fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"done\"")).Should().Be(2 * Jobs);
     }
 
