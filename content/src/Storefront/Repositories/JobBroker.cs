@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
@@ -48,6 +49,7 @@ public sealed class JobBroker : IAsyncDisposable
         _factory = new ConnectionFactory
         {
             Uri = address,
+            Ssl = { ServerName = address.DnsSafeHost, AcceptablePolicyErrors = SslPolicyErrors.None }, // with amqps:// the client would take a certificate of any host
             AutomaticRecoveryEnabled = false,
             TopologyRecoveryEnabled = false,
             RequestedHeartbeat = TimeSpan.FromSeconds(15),
