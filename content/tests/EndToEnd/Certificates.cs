@@ -5,30 +5,44 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace EndToEnd;
 
-/// <summary>A throw-away authority and one certificate of it for this machine: the servers show it, the clients trust nothing else.</summary>
+/// <summary>A throw-away authority and certificates of it: the servers show them, the clients trust nothing else.</summary>
 internal sealed class Certificates : IDisposable
 {
+    private readonly string _folder;
+
     public Certificates(string folder)
     {
-        using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var authority = new CertificateRequest("CN=Throw-away authority", authorityKey, HashAlgorithmName.SHA256);
-        authority.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, 0, critical: true));
-        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        Authority = authority.CreateSelfSigned(from, to);
+        _folder = folder;
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        Authority = AuthorityRequest("authority", key).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-9), DateTimeOffset.UtcNow.AddDays(9));
+        AuthorityFile = Path.Combine(folder, "ca.pem");
+        File.WriteAllText(AuthorityFile, Authority.ExportCertificatePem());
+        (ServerFile, KeyFile) = Issue("server");
+        Server = X509Certificate2.CreateFromPemFile(ServerFile, KeyFile);
+    }
+
+    /// <summary>A new certificate: of this machine unless another name is given, and valid unless it has less than no days left.</summary>
+    /// <param name="file">The name of its PEM files.</param>
+    /// <param name="intermediate">Issued by an authority under this one, which follows it in its file.</param>
+    public (string Certificate, string Key) Issue(string file, string host = "localhost", int days = 1, bool intermediate = false)
+    {
+        var to = DateTimeOffset.UtcNow.AddDays(days);
+        using var middleKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var middle = AuthorityRequest("intermediate", middleKey).Create(Authority, to.AddDays(-3), to, RandomNumberGenerator.GetBytes(8));
+        using var issuer = intermediate ? middle.CopyWithPrivateKey(middleKey) : new X509Certificate2(Authority);
 
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=Throw-away server", key, HashAlgorithmName.SHA256);
         var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName("localhost");
-        names.AddIpAddress(IPAddress.Loopback);
+        names.AddDnsName(host);
+        if (host == "localhost")
+            names.AddIpAddress(IPAddress.Loopback);
         request.CertificateExtensions.Add(names.Build());
-        using var server = request.Create(Authority, from, to, RandomNumberGenerator.GetBytes(8));
-        Server = server.CopyWithPrivateKey(key);
-
-        (AuthorityFile, ServerFile, KeyFile) = (Path.Combine(folder, "ca.pem"), Path.Combine(folder, "server.pem"), Path.Combine(folder, "server.key"));
-        File.WriteAllText(AuthorityFile, Authority.ExportCertificatePem());
-        File.WriteAllText(ServerFile, Server.ExportCertificatePem());
-        File.WriteAllText(KeyFile, key.ExportPkcs8PrivateKeyPem());
+        using var server = request.Create(issuer, to.AddDays(-2), to, RandomNumberGenerator.GetBytes(8));
+        var files = (Path.Combine(_folder, file + ".pem"), Path.Combine(_folder, file + ".key"));
+        File.WriteAllText(files.Item1, server.ExportCertificatePem() + '\n' + (intermediate ? middle.ExportCertificatePem() : ""));
+        File.WriteAllText(files.Item2, key.ExportPkcs8PrivateKeyPem());
+        return files;
     }
 
     public X509Certificate2 Authority { get; }
@@ -47,6 +61,13 @@ internal sealed class Certificates : IDisposable
         var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
         policy.CustomTrustStore.Add(Authority);
         return new SslClientAuthenticationOptions { TargetHost = "127.0.0.1", CertificateChainPolicy = policy };
+    }
+
+    private static CertificateRequest AuthorityRequest(string name, ECDsa key)
+    {
+        var request = new CertificateRequest($"CN=Throw-away {name}", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, 0, critical: true));
+        return request;
     }
 
     public void Dispose()

@@ -48,6 +48,71 @@ public sealed class StartupTests
         await site.RefusesAsync(setting, key.StartsWith(Bearer + "SigningKeys", StringComparison.Ordinal) ? Bearer + "SigningKeys" : key.Replace("__0", "", StringComparison.Ordinal));
     }
 
+    [Theory, Trait("Readiness", "21"), Trait("Readiness", "29")]
+    [InlineData("ConnectionStrings__Database=Host=192.0.2.1;Password=s3cret", "SSL Mode=VerifyFull")]
+    [InlineData("ConnectionStrings__Database=Host=127.0.0.1:1,s3cret.internal:1;SSL Mode=VerifyCA", "SSL Mode=VerifyFull")]
+    [InlineData("ConnectionStrings__Redis=192.0.2.1:6379,password=s3cret", "ssl=true")]
+    [InlineData("ConnectionStrings__Redis=127.0.0.1:6379,s3cret.internal:6379", "ssl=true")]
+    [InlineData("ConnectionStrings__RabbitMq=amqp://app:s3cret@192.0.2.1", "amqps://")]
+    [InlineData("OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.1:4317", "https://")]
+    [InlineData("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://s3cret.internal:4317", "https://")]
+    public async Task A_connection_off_the_machine_that_is_not_verified_is_refused(string setting, string remedy)
+    {
+        await using var site = await Site.CreateAsync();
+        var key = setting.Split('=')[0];
+        var (start, end) = ($"Setting {key} leaves this machine without TLS that verifies the server: ", $"{remedy}, or set Tls__Mesh=true");
+
+        await using var service = site.Start([], setting);
+
+        (await service.ExitAsync()).Should().NotBe(0);
+        var crash = service.Log.Should().ContainSingle("a password is not sent before").Subject;
+        crash.Text("message").Should().StartWith(start).And.Contain(end);
+        string.Concat(service.Lines).Should().NotContain("s3cret");
+    }
+
+    [Theory, Trait("Readiness", "21")]
+    [InlineData("migrate")]
+    [InlineData("jobs")]
+    public async Task Nor_does_a_verb_use_one(string verb)
+    {
+        await using var site = await Site.CreateAsync();
+
+        await site.RefusesAsync("ConnectionStrings__Database=Host=192.0.2.1;Password=s3cret", "SSL Mode=VerifyFull", verb);
+    }
+
+    [Fact, Trait("Readiness", "21")]
+    public async Task One_switch_says_that_a_mesh_encrypts_and_a_warning_repeats_what_it_is_trusted_with()
+    {
+        await using var site = await Site.CreateAsync();
+
+        await using var service = await site.ServeAsync(
+            "Tls__Mesh=true", "ConnectionStrings__Database=Host=192.0.2.1;Password=s3cret;Timeout=1", "ConnectionStrings__Redis=192.0.2.1", "ConnectionStrings__RabbitMq=amqp://s3cret@192.0.2.1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.1");
+
+        service.Log.Should().ContainSingle(line => line.Is("Trusting")).Which.Text("message").Should()
+            .EndWith("ConnectionStrings__Database, ConnectionStrings__Redis, ConnectionStrings__RabbitMq, OTEL_EXPORTER_OTLP_ENDPOINT");
+        string.Concat(service.Lines).Should().NotContain("s3cret");
+    }
+
+    [Fact, Trait("Readiness", "21")]
+    public async Task What_is_verified_or_stays_on_the_machine_needs_no_switch()
+    {
+        await using var site = await Site.CreateAsync();
+
+        await using var service = await site.ServeAsync("ConnectionStrings__Database=Host=192.0.2.1;SSL Mode=VerifyFull;Timeout=1", "ConnectionStrings__Redis=192.0.2.1,ssl=true", "ConnectionStrings__RabbitMq=amqp://localhost:1");
+
+        service.Log.Should().NotContain(line => line.Is("Trusting"));
+    }
+
+    [Fact]
+    public async Task Development_is_free_to_use_plain_text()
+    {
+        await using var site = await Site.CreateAsync();
+
+        await using var service = await site.ServeAsync([.. site.Development, "ConnectionStrings__Redis=192.0.2.1"]);
+
+        service.Log.Should().NotContain(line => line.Is("Trusting"));
+    }
+
     [Fact]
     public async Task A_name_that_looks_like_a_note_is_no_placeholder()
     {

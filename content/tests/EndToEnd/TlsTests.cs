@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 
@@ -77,6 +79,66 @@ public sealed class TlsTests
         (await FirstRecordAsync(service, version: 1)).Should().NotBe(Handshake);
     }
 
+    /// <summary>Files as Kubernetes mounts them: a link to a link, and the second is the one that changes. The authority of the new certificate is under the one that is trusted.</summary>
+    [Fact, Trait("Readiness", "20")]
+    public async Task A_new_certificate_is_shown_to_new_connections_and_cuts_none()
+    {
+        await using var site = await Site.CreateAsync();
+        var mount = new Mount(site);
+        mount.Swap(site.Certificates.Issue("old"));
+        await using var service = await site.ServeAsync(mount.Settings);
+        await using var connection = await site.ConnectAsync(service);
+        var old = connection.RemoteCertificate!.GetSerialNumberString();
+        (await AskAsync(connection)).Should().Contain("200 OK");
+        using var stop = new CancellationTokenSource();
+        var calls = Task.WhenAll(CallAsync(TimeSpan.Zero), CallAsync(TimeSpan.FromMinutes(1))); // each on a connection of its own, all on one
+
+        mount.Swap(site.Certificates.Issue("new", intermediate: true));
+
+        await Eventually.TrueAsync(async () => await SerialAsync(site, service) != old);
+        (await AskAsync(connection)).Should().Contain("200 OK");
+        await stop.CancelAsync();
+        (await calls).Should().OnlyContain(count => count > 0);
+        service.Log.Should().ContainSingle(line => line.Is("Renewed"));
+        service.Log.Should().ContainSingle(line => line.Is("ListeningOnAddress"), "its ports are not closed and opened again");
+
+        async Task<int> CallAsync(TimeSpan lifetime)
+        {
+            using var http = new HttpClient(new SocketsHttpHandler { SslOptions = site.Certificates.Client(), PooledConnectionLifetime = lifetime });
+            for (var count = 0; ; count++)
+            {
+                using var answer = await http.GetAsync(new Uri(service.Address, "/health/live"));
+                answer.EnsureSuccessStatusCode();
+                if (stop.IsCancellationRequested)
+                    return count;
+            }
+        }
+    }
+
+    [Fact, Trait("Readiness", "20")]
+    public async Task Files_that_hold_no_pair_change_nothing_and_are_said_once_until_they_do()
+    {
+        await using var site = await Site.CreateAsync();
+        var mount = new Mount(site);
+        mount.Swap(site.Certificates.Issue("old"));
+        await using var service = await site.ServeAsync(mount.Settings);
+        var old = await SerialAsync(site, service);
+        var (certificate, key) = site.Certificates.Issue("new");
+
+        foreach (var (half, other) in new[] { (certificate, site.Certificates.KeyFile), (site.Certificates.AuthorityFile, site.Certificates.AuthorityFile) })
+        {
+            mount.Swap((half, other)); // the key is not there yet; no key at all
+            for (var watch = Stopwatch.StartNew(); watch.Elapsed < TimeSpan.FromSeconds(2.5) || !service.Log.Any(line => line.Is("Kept")); await Task.Delay(20)) // in which it looks twice
+                (await SerialAsync(site, service)).Should().Be(old);
+        }
+        service.Log.Should().ContainSingle(line => line.Is("Kept")).Which.Text("message").Should().Contain("Kestrel__Certificates__Default");
+        string.Concat(service.Lines).Should().NotContain("PRIVATE KEY");
+
+        mount.Swap((certificate, key));
+
+        await Eventually.TrueAsync(async () => await SerialAsync(site, service) != old);
+    }
+
     [Fact]
     public async Task Development_without_a_certificate_makes_one_and_says_so()
     {
@@ -97,6 +159,46 @@ public sealed class TlsTests
     }
 
     private const byte Handshake = 0x16;
+
+    private static async Task<string> SerialAsync(Site site, ServiceProcess service)
+    {
+        await using var connection = await site.ConnectAsync(service);
+        return connection.RemoteCertificate!.GetSerialNumberString();
+    }
+
+    private static async Task<string> AskAsync(SslStream connection)
+    {
+        await connection.SendAsync("GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        return await connection.ReceiveAsync("{}}");
+    }
+
+    /// <summary>tls.crt is a link to ..data/tls.crt, and ..data is one to a folder, replaced in one step.</summary>
+    private sealed class Mount(Site site)
+    {
+        private readonly string _folder = Directory.CreateDirectory(Path.Combine(site.Folder, "mount")).FullName;
+        private int _version;
+
+        public string[] Settings => [$"Kestrel__Certificates__Default__Path={_folder}/tls.crt", $"Kestrel__Certificates__Default__KeyPath={_folder}/tls.key"];
+
+        public void Swap((string Certificate, string Key) files)
+        {
+            var (version, link) = ($"..{++_version}", Path.Combine(_folder, "..data"));
+            var folder = Directory.CreateDirectory(Path.Combine(_folder, version)).FullName;
+            File.Copy(files.Certificate, Path.Combine(folder, "tls.crt"));
+            File.Copy(files.Key, Path.Combine(folder, "tls.key"));
+            if (_version == 1)
+            {
+                File.CreateSymbolicLink(Path.Combine(_folder, "tls.crt"), "..data/tls.crt");
+                File.CreateSymbolicLink(Path.Combine(_folder, "tls.key"), "..data/tls.key");
+            }
+            File.CreateSymbolicLink(link + "_tmp", version);
+            Rename(link + "_tmp", link).Should().Be(0);
+        }
+
+        /// <summary>File.Move follows the link.</summary>
+        [DllImport("libc", EntryPoint = "rename", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
+        private static extern int Rename(string from, string to);
+    }
 
     /// <summary>Sends a ClientHello that offers nothing newer than the version given.</summary>
     /// <returns>The type of the record that comes back, or 0 where none does.</returns>

@@ -37,7 +37,14 @@ internal abstract class Server : IAsyncDisposable
 
     public int Port { get; }
 
+    protected int TlsPort { get; } = FreePort();
+
     public abstract string ConnectionString { get; }
+
+    public abstract string TlsConnectionString { get; }
+
+    /// <summary>PEM files of a certificate and its key: with them it speaks TLS as well. A change counts from the next start on.</summary>
+    public (string Certificate, string Key)? Certificate { get; set; }
 
     /// <summary>What it wrote since it was created.</summary>
     public string Log => File.ReadAllText(Path.Combine(Folder, "server.log"));
@@ -48,6 +55,13 @@ internal abstract class Server : IAsyncDisposable
     public async Task StartAsync()
     {
         await PrepareAsync();
+        if (Certificate is var (certificate, key))
+        {
+            File.Copy(certificate, Path.Combine(Folder, "tls.crt"), overwrite: true);
+            File.Copy(key, Path.Combine(Folder, "tls.key"), overwrite: true);
+            await RunAsync("chmod", "600", "tls.key");
+            await RunAsync("chown", "--reference", ".", "tls.crt", "tls.key");
+        }
         _process = Launch(Command);
         for (var watch = Stopwatch.StartNew(); !await AnswersAsync(); await Task.Delay(20))
         {
@@ -109,12 +123,12 @@ internal abstract class Server : IAsyncDisposable
     }
 
     /// <summary>Sends a first message; the start of the answer, or nothing where there is none.</summary>
-    protected async Task<string> AskAsync(string message)
+    protected async Task<string> AskAsync(string message, int? port = null)
     {
         try
         {
             using var tcp = new TcpClient { ReceiveTimeout = 5000 };
-            await tcp.ConnectAsync(IPAddress.Loopback, Port);
+            await tcp.ConnectAsync(IPAddress.Loopback, port ?? Port);
             await tcp.GetStream().WriteAsync(Encoding.Latin1.GetBytes(message));
             var answer = new byte[512];
             return Encoding.Latin1.GetString(answer, 0, tcp.GetStream().Read(answer));
@@ -216,6 +230,8 @@ internal sealed class PostgresServer(string? password = null, params string[] se
     /// <summary>That of a superuser.</summary>
     public override string ConnectionString => To("postgres");
 
+    public override string TlsConnectionString => ConnectionString + ";SSL Mode=VerifyFull";
+
     public string To(string database) => $"Host=127.0.0.1;Port={Port};Username=app;Database={database}" + (password is null ? "" : $";Password={password}");
 
     /// <returns>Its connection string.</returns>
@@ -239,8 +255,10 @@ internal sealed class PostgresServer(string? password = null, params string[] se
     protected override string[] Command => Postgres("postgres",
         [
             "-D", "data", "-p", $"{Port}",
-            .. ((string[])["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "wal_keep_size=512MB", .. Settings]).SelectMany(setting => (string[])["-c", setting]),
+            .. ((string[])["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "wal_keep_size=512MB", .. Encryption, .. Settings]).SelectMany(setting => (string[])["-c", setting]),
         ]);
+
+    private string[] Encryption => Certificate is null ? [] : ["ssl=on", "ssl_cert_file=../tls.crt", "ssl_key_file=../tls.key"];
 
     protected override int StopSignal => 2; // "fast": SIGTERM would wait for the clients
 
@@ -309,10 +327,14 @@ internal sealed class RedisServer(params string[] arguments) : Server(Available,
 
     public override string ConnectionString => $"127.0.0.1:{Port}";
 
+    public override string TlsConnectionString => $"127.0.0.1:{TlsPort},ssl=true";
+
     /// <summary>One command as one would type it, and the start of its answer.</summary>
     public Task<string> CommandAsync(string command) => AskAsync(command + "\r\n");
 
-    protected override string[] Command => [Program!, "--bind", "127.0.0.1", "--port", $"{Port}", "--save", "", "--appendonly", "yes", "--appendfsync", "no", .. arguments];
+    protected override string[] Command => [Program!, "--bind", "127.0.0.1", "--port", $"{Port}", "--save", "", "--appendonly", "yes", "--appendfsync", "no", .. Encryption, .. arguments];
+
+    private string[] Encryption => Certificate is null ? [] : ["--tls-port", $"{TlsPort}", "--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key", "--tls-ca-cert-file", "tls.crt", "--tls-auth-clients", "no"];
 
     protected override Task PrepareAsync() => Task.CompletedTask;
 
@@ -332,6 +354,8 @@ internal sealed class RabbitServer() : Server(Available, "RabbitMQ's programs ar
     public static bool Available => Programs is not null;
 
     public override string ConnectionString => $"amqp://guest:guest@127.0.0.1:{Port}";
+
+    public override string TlsConnectionString => $"amqps://guest:guest@127.0.0.1:{TlsPort}";
 
     /// <summary>Runs rabbitmqctl: a third of a second.</summary>
     /// <returns>What it printed.</returns>
@@ -365,12 +389,16 @@ internal sealed class RabbitServer() : Server(Available, "RabbitMQ's programs ar
     protected override async Task PrepareAsync()
     {
         await File.WriteAllTextAsync(Path.Combine(Folder, "plugins"), "[].");
-        await File.WriteAllTextAsync(Path.Combine(Folder, "rabbitmq.conf"), "vm_memory_high_watermark.absolute = 1GiB\ndisk_free_limit.absolute = 50MB\n");
+        await File.WriteAllTextAsync(Path.Combine(Folder, "rabbitmq.conf"), "vm_memory_high_watermark.absolute = 1GiB\ndisk_free_limit.absolute = 50MB\n"
+            + (Certificate is null ? "" : $"listeners.ssl.1 = 127.0.0.1:{TlsPort}\nssl_options.certfile = {Folder}/tls.crt\nssl_options.keyfile = {Folder}/tls.key\nssl_options.verify = verify_none\n"));
         // A child of ours: the one that Erlang starts leaves the folder, and would outlive the server.
         Launch("epmd", "-address", "127.0.0.1", "-port", $"{_names}").Dispose();
     }
 
-    protected override async Task<bool> AnswersAsync() => (await AskAsync("AMQP\0\0\u0009\u0001")).StartsWith('\u0001'); // Connection.Start: listeners come last
+    protected override async Task<bool> AnswersAsync() => (await AskAsync(Header)).StartsWith('\u0001') // Connection.Start: listeners come last
+        && (Certificate is null || (await AskAsync(Header, TlsPort)).Length > 0); // an alert
+
+    private const string Header = "AMQP\0\0\u0009\u0001";
 }
 
 /// <summary>A way to a server that a test can cut and stall.</summary>

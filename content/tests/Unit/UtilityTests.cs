@@ -45,6 +45,25 @@ public class UtilityTests
         FluentActions.Invoking(() => JsonSerializer.Deserialize<string>(json, Clean)).Should().Throw<JsonException>();
 
     [Theory]
+    [Trait("Readiness", "21")]
+    [InlineData("127.0.0.1", true)]
+    [InlineData("127.9.9.9:5432", true)]
+    [InlineData("::1", true)]
+    [InlineData("[::1]:5432", true)]
+    [InlineData("localhost", true)]
+    [InlineData("LOCALHOST:5432", true)]
+    [InlineData("/run/postgresql", true)]
+    [InlineData("@abstract", true)]
+    [InlineData("10.0.0.1", false)]
+    [InlineData("[2001:db8::1]:5432", false)]
+    [InlineData("0.0.0.0", false)]
+    [InlineData("localhost.evil.test", false)]
+    [InlineData("127.0.0.1.evil.test", false)]
+    [InlineData("", false)]
+    public void Only_addresses_of_loopback_and_sockets_stay_on_the_machine(string host, bool stays) =>
+        Settings.IsLoopback(host).Should().Be(stays);
+
+    [Theory]
     [InlineData("Jobs:MaxAttempts", "-7")]
     [InlineData("Jobs:MaxAttempts", "secret-value")]
     [InlineData("Jobs:TimeoutSeconds", "99999")]

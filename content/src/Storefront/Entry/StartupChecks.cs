@@ -13,6 +13,7 @@ internal static partial class StartupChecks
     {
         app.CheckTls();
         app.CheckAuthentication();
+        app.CheckConnections();
         if (!app.Environment.IsDevelopment())
             CheckProduction(app.Configuration);
 
@@ -32,6 +33,19 @@ internal static partial class StartupChecks
 
         var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
         Starting(logger, app.Environment.EnvironmentName, engines);
+    }
+
+    /// <exception cref="OperationalException">Outside Development: a connection that others can read or answer, with no mesh to prevent it.</exception>
+    public static void CheckConnections(this WebApplication app)
+    {
+        var (plain, mesh) = (app.Services.GetServices<PlainConnection>().ToList(), app.Configuration.Read<TlsSettings>("Tls").Mesh);
+        if (plain.Count == 0 || app.Environment.IsDevelopment())
+            return;
+        if (!mesh)
+            throw Settings.Refused(plain[0].Key, $"leaves this machine without TLS that verifies the server: {plain[0].Remedy}, or set Tls__Mesh=true where a service mesh encrypts");
+        Trusting(
+            app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"),
+            string.Join(", ", plain.Select(each => each.Key.Replace(":", "__", StringComparison.Ordinal))));
     }
 
     /// <summary>Set, and not a placeholder somebody forgot.</summary>
@@ -55,6 +69,9 @@ internal static partial class StartupChecks
 
     [LoggerMessage(7, LogLevel.Warning, "{Warning}")]
     private static partial void Doubtful(ILogger logger, string warning);
+
+    [LoggerMessage(9, LogLevel.Warning, "Tls__Mesh is set: nothing but the mesh encrypts {Connections}")]
+    private static partial void Trusting(ILogger logger, string connections);
 
     [LoggerMessage(6, LogLevel.Warning, "Starting without the database: {Reason}")]
     private static partial void NotYet(ILogger logger, string reason);

@@ -2,6 +2,7 @@ using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
+using Storefront.Repositories;
 using Storefront.Services;
 
 namespace Storefront.Entry;
@@ -26,6 +27,12 @@ internal static class Telemetry
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
             telemetry.WithLogging().UseOtlpExporter();
+        foreach (var signal in (string[])["", "TRACES_", "METRICS_", "LOGS_"])
+        {
+            var key = $"OTEL_EXPORTER_OTLP_{signal}ENDPOINT";
+            if (Uri.TryCreate(builder.Configuration[key], UriKind.Absolute, out var address))
+                builder.Services.ReviewConnection(key, "write https://", address.Scheme == Uri.UriSchemeHttps, [address.Host]);
+        }
     }
 
     public static void MapMetrics(this WebApplication app) =>

@@ -1,13 +1,20 @@
 using System.Net;
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Storefront.Entry;
 
+public sealed record TlsSettings
+{
+    /// <summary>A service mesh encrypts and verifies what goes to other machines: then connections in plain text are not refused.</summary>
+    public bool Mesh { get; init; }
+}
+
 /// <summary>HTTPS and nothing else: a service that also listens in plain text sends the first request, token included, in plain text.</summary>
 internal static partial class Tls
 {
-    private const string CertificateKey = "Kestrel:Certificates:Default:Path";
+    private const string CertificateKey = CertificateFiles.Section + ":Path";
 
     public static void AddTls(this WebApplicationBuilder builder)
     {
@@ -15,14 +22,22 @@ internal static partial class Tls
             builder.WebHost.UseUrls("https://localhost:7443");
         if (builder.Configuration.ManagementPort() is { } port)
             builder.WebHost.UseUrls($"{builder.Configuration[WebHostDefaults.ServerUrlsKey]};https://*:{port}");
+        builder.Services.AddSingleton<CertificateFiles>();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            kestrel.ConfigurationLoader = null; // on a new certificate it would close the ports, and cut connections
             kestrel.ConfigureHttpsDefaults(https =>
             {
                 https.SslProtocols = System.Security.Authentication.SslProtocols.Tls12 | System.Security.Authentication.SslProtocols.Tls13;
                 if (builder.Environment.IsDevelopment() && string.IsNullOrEmpty(builder.Configuration[CertificateKey]))
+                {
                     https.ServerCertificate = DevelopmentCertificate(kestrel.ApplicationServices.GetRequiredService<ILoggerFactory>());
+                    return;
+                }
+                var files = kestrel.ApplicationServices.GetRequiredService<CertificateFiles>();
+                https.ServerCertificate = files.Current.TargetCertificate;
+                https.OnAuthenticate = (_, tls) => tls.ServerCertificateContext = files.Current; // with its intermediates, which a selector could not give
             });
         });
     }
@@ -34,14 +49,13 @@ internal static partial class Tls
             throw Settings.Refused("Kestrel:Endpoints", "is not read: set ASPNETCORE_URLS");
         if (!app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
             throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
-        var certificate = app.Configuration[CertificateKey];
-        if (string.IsNullOrEmpty(certificate) && app.Environment.IsDevelopment())
+        if (string.IsNullOrEmpty(app.Configuration[CertificateKey]) && app.Environment.IsDevelopment())
             return;
         try
         {
-            X509Certificate2.CreateFromPemFile(certificate ?? "", app.Configuration["Kestrel:Certificates:Default:KeyPath"]).Dispose();
+            app.Services.GetRequiredService<CertificateFiles>();
         }
-        catch (Exception e) when (e is CryptographicException or ArgumentException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (CertificateFiles.IsUnusable(e))
         {
             throw Settings.Refused(CertificateKey, "and Kestrel__Certificates__Default__KeyPath must name the PEM files of the server's certificate and its key");
         }
@@ -64,9 +78,98 @@ internal static partial class Tls
         Array.ForEach([IPAddress.Loopback, IPAddress.IPv6Loopback], names.AddIpAddress);
         request.CertificateExtensions.Add(names.Build());
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(7));
-        return X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null); // Windows serves no ephemeral key
+        return Servable(certificate);
     }
+
+    /// <summary>Windows serves no ephemeral key.</summary>
+    public static X509Certificate2 Servable(X509Certificate2 certificate) => X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pfx), null);
 
     [LoggerMessage(3, LogLevel.Warning, "There is no development certificate: this run makes its own, which no client trusts. A lasting one: dotnet dev-certs https --trust")]
     private static partial void OwnCertificate(ILogger logger);
+}
+
+/// <summary>What the PEM files hold now: a new certificate is shown from the next handshake on, and the connections of the old one go on.</summary>
+internal sealed partial class CertificateFiles
+{
+    public const string Section = "Kestrel:Certificates:Default";
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    private readonly string _path;
+    private readonly string _keyPath;
+    private readonly TimeProvider _clock;
+    private readonly ILogger<CertificateFiles> _logger;
+    private readonly Lock _reading = new();
+    private (string, string) _pem;
+    private SslStreamCertificateContext _current;
+    private long _readAt;
+    private bool _unusable;
+
+    public CertificateFiles(IConfiguration configuration, TimeProvider clock, ILogger<CertificateFiles> logger)
+    {
+        (_path, _clock, _logger, _readAt) = (configuration[Section + ":Path"] ?? "", clock, logger, clock.GetTimestamp());
+        _keyPath = configuration[Section + ":KeyPath"] ?? _path;
+        _current = Parse(_pem = Read());
+    }
+
+    public SslStreamCertificateContext Current
+    {
+        get
+        {
+            if (_clock.GetElapsedTime(Volatile.Read(ref _readAt)) > Interval && _reading.TryEnter()) // one handshake reads, the others do not wait for it
+            {
+                try
+                {
+                    Refresh();
+                }
+                finally
+                {
+                    _reading.Exit();
+                }
+            }
+            return _current;
+        }
+    }
+
+    public static bool IsUnusable(Exception exception) => exception is CryptographicException or ArgumentException or IOException or UnauthorizedAccessException;
+
+    private (string Certificates, string Key) Read() => (File.ReadAllText(_path), File.ReadAllText(_keyPath));
+
+    /// <summary>Intermediate certificates follow that of the server in its file.</summary>
+    private static SslStreamCertificateContext Parse((string Certificates, string Key) pem)
+    {
+        using var certificate = X509Certificate2.CreateFromPem(pem.Certificates, pem.Key);
+        var chain = new X509Certificate2Collection();
+        chain.ImportFromPem(pem.Certificates);
+        return SslStreamCertificateContext.Create(Tls.Servable(certificate), chain, offline: true);
+    }
+
+    /// <summary>By content: times of files tell little behind the symbolic links of Kubernetes.</summary>
+    private void Refresh()
+    {
+        try
+        {
+            var pem = Read();
+            if (pem != _pem)
+            {
+                _current = Parse(pem);
+                _pem = pem;
+                Renewed(_current.TargetCertificate.NotAfter.ToUniversalTime());
+            }
+            _unusable = false;
+        }
+        catch (Exception e) when (IsUnusable(e)) // also while the pair is being written
+        {
+            if (!_unusable)
+                Kept(e.Message);
+            _unusable = true;
+        }
+        Volatile.Write(ref _readAt, _clock.GetTimestamp());
+    }
+
+    [LoggerMessage(14, LogLevel.Information, "A new certificate is shown; it ends at {NotAfter:u}")]
+    private partial void Renewed(DateTime notAfter);
+
+    [LoggerMessage(15, LogLevel.Warning, "The files of Kestrel__Certificates__Default hold no certificate with its key now, and the one of before goes on: {Reason}")]
+    private partial void Kept(string reason);
 }

@@ -8,7 +8,14 @@ internal static class Verbs
     /// <summary>Runs the verb that the command line begins with.</summary>
     /// <returns>The exit code, or null where there is no verb: then the program serves.</returns>
     /// <exception cref="OperationalException">There is no such verb, or no schema to work on.</exception>
-    public static async Task<int?> RunAsync(WebApplication app, string[] args) => args switch
+    public static async Task<int?> RunAsync(WebApplication app, string[] args)
+    {
+        if (args is ["migrate" or "jobs", ..])
+            app.CheckConnections(); // before a password goes over one
+        return await VerbAsync(app, args);
+    }
+
+    private static async Task<int?> VerbAsync(WebApplication app, string[] args) => args switch
     {
         [] or [['-' or '/', ..], ..] => null,
         ["migrate", ..] => await MigrateAsync(app.Services.GetRequiredService<Migrator>()),

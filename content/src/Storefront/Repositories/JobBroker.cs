@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text;
@@ -43,14 +44,12 @@ public sealed class JobBroker : IAsyncDisposable
     private SemaphoreSlim? _slots;
     private int _consumers;
 
-    /// <exception cref="OperationalException">The connection string cannot be read.</exception>
-    public JobBroker(string connectionString, QueueSettings settings, IMeterFactory meters, TimeProvider clock)
+    public JobBroker(Uri address, QueueSettings settings, IMeterFactory meters, TimeProvider clock)
     {
-        if (!Uri.TryCreate(connectionString, UriKind.Absolute, out var uri) || uri.Scheme is not ("amqp" or "amqps"))
-            throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
         _factory = new ConnectionFactory
         {
-            Uri = uri,
+            Uri = address,
+            Ssl = { ServerName = address.DnsSafeHost, AcceptablePolicyErrors = SslPolicyErrors.None }, // with amqps:// the client would take a certificate of any host
             AutomaticRecoveryEnabled = false,
             TopologyRecoveryEnabled = false,
             RequestedHeartbeat = TimeSpan.FromSeconds(15),
@@ -59,7 +58,7 @@ public sealed class JobBroker : IAsyncDisposable
             ContinuationTimeout = ConfirmTimeout,
         };
         (_queue, _clock) = (settings.Queue, clock);
-        Description = $"RabbitMQ {uri.Host}, queue {_queue}";
+        Description = $"RabbitMQ {address.Host}, queue {_queue}";
         var meter = meters.Create("Storefront.JobBroker");
         _confirmed = meter.CreateHistogram<double>("jobs.confirm.duration", "s", "Time until RabbitMQ had confirmed a batch of jobs.");
         meter.CreateObservableGauge("jobs.consumer.connected", () => _consumers, description: "1 while this process receives jobs from RabbitMQ.");
@@ -179,6 +178,11 @@ public sealed class JobBroker : IAsyncDisposable
         _slots?.Dispose();
         return ValueTask.CompletedTask;
     }
+
+    /// <exception cref="OperationalException">The connection string cannot be read.</exception>
+    internal static Uri Parse(string connection) => Uri.TryCreate(connection, UriKind.Absolute, out var uri) && uri.Scheme is "amqp" or "amqps"
+        ? uri
+        : throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
 
     private async Task<IChannel> ChannelAsync(CancellationToken cancellation)
     {

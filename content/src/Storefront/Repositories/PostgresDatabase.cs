@@ -29,18 +29,8 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     private readonly int _instances;
 
     /// <param name="instances">How many processes may hold a pool at a time.</param>
-    /// <exception cref="OperationalException">The connection string cannot be read.</exception>
-    public PostgresDatabase(string connectionString, int instances, ILoggerFactory loggers)
+    internal PostgresDatabase(NpgsqlConnectionStringBuilder settings, int instances, ILoggerFactory loggers)
     {
-        NpgsqlConnectionStringBuilder settings;
-        try
-        {
-            settings = new NpgsqlConnectionStringBuilder(Defaults + connectionString);
-        }
-        catch (Exception e) when (e is ArgumentException or FormatException)
-        {
-            throw Settings.Refused("ConnectionStrings:Database", "has a keyword or a value that Npgsql does not know");
-        }
         var service = Assembly.GetExecutingAssembly().GetName();
         settings.ApplicationName ??= $"{service.Name} {service.Version!.ToString(3)}"; // in pg_stat_activity
         (_poolSize, _instances) = (settings.MaxPoolSize, instances);
@@ -77,6 +67,13 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
             + "or Process__Instances, raise max_connections, or put PgBouncer between.";
     }
 
+    internal static void Add(WebApplicationBuilder builder, string connection)
+    {
+        var (settings, instances) = (Parse(connection), builder.Configuration.Read<ProcessSettings>("Process").Instances);
+        builder.Services.ReviewConnection("ConnectionStrings:Database", "add SSL Mode=VerifyFull", settings.SslMode == SslMode.VerifyFull, settings.Host!.Split(','));
+        builder.Services.AddSingleton<Database>(provider => new PostgresDatabase(settings, instances, provider.GetRequiredService<ILoggerFactory>()));
+    }
+
     internal override UpgradeEngineBuilder Migrations() => DeployChanges.To
         .PostgresqlDatabase(new PostgresqlConnectionManager(Source(Access.Write)))
         .WithTransaction().WithExecutionTimeout(TimeSpan.FromHours(1)).WithPreprocessor(new Translator(this));
@@ -96,6 +93,20 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
             await connection.DisposeAsync();
             throw;
         }
+    }
+
+    private static NpgsqlConnectionStringBuilder Parse(string connection)
+    {
+        try
+        {
+            var settings = new NpgsqlConnectionStringBuilder(Defaults + connection);
+            if (!string.IsNullOrEmpty(settings.Host))
+                return settings;
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException)
+        {
+        }
+        throw Settings.Refused("ConnectionStrings:Database", "has no host, or a keyword or a value that Npgsql does not know");
     }
 
     protected override async Task<T> AskAsync<T>(Func<Session, Task<T>> work, Func<T, bool>? mayLag, CancellationToken cancellation)

@@ -39,7 +39,7 @@ public sealed partial class Redis : IDisposable
     public Redis(ConfigurationOptions options, RedisSettings settings, TimeProvider clock, IMeterFactory meters, ILogger<Redis> logger)
     {
         (_prefix, _logger, _tls) = (settings.Prefix, logger, options.Ssl);
-        Description = $"Redis at {string.Join(", ", options.EndPoints.Select(each => each is DnsEndPoint dns ? $"{dns.Host}:{dns.Port}" : $"{each}"))}";
+        Description = $"Redis at {string.Join(", ", options.EndPoints.Select(Address))}";
         _failures = meters.Create(Meter).CreateCounter<long>("redis.failures", description: "Calls that the service did without, by reason (timeout, error, or skipped while Redis is away).");
         _calls = new ResiliencePipelineBuilder { TimeProvider = clock }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
@@ -70,6 +70,7 @@ public sealed partial class Redis : IDisposable
         var services = builder.Services;
         var options = Parse(connection);
         var settings = builder.Configuration.Read<RedisSettings>("Redis");
+        services.ReviewConnection("ConnectionStrings:Redis", "add ssl=true", options.Ssl, options.EndPoints.Select(Address));
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Redis>(provider, options, settings));
         services.AddSingleton<SharedLimit>();
         services.AddStackExchangeRedisCache(_ => { });
@@ -118,6 +119,8 @@ public sealed partial class Redis : IDisposable
             Failed(e);
         }
     }
+
+    private static string Address(EndPoint endpoint) => endpoint is DnsEndPoint dns ? $"{dns.Host}:{dns.Port}" : $"{endpoint}";
 
     private static ConfigurationOptions Parse(string connection)
     {

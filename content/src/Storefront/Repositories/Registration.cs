@@ -6,6 +6,9 @@ namespace Storefront.Repositories;
 /// <summary>What a part runs on, for the line that the log begins with.</summary>
 public sealed record Engine(string Part, string Name);
 
+/// <summary>A connection that leaves the machine in plain text, or to a server that nobody verifies. Entry decides whether it may.</summary>
+public sealed record PlainConnection(string Key, string Remedy);
+
 public sealed record ProcessSettings
 {
     /// <summary>How many processes of this service run at most, with those that a rolling update adds: they share the connections of the database.</summary>
@@ -31,17 +34,24 @@ public static class Registration
         builder.AddPayments();
     }
 
+    /// <param name="secure">Whether it is encrypted, and the certificate of the server is checked against its name.</param>
+    public static void ReviewConnection(this IServiceCollection services, string key, string remedy, bool secure, IEnumerable<string> hosts)
+    {
+        if (!secure && !hosts.All(Settings.IsLoopback))
+            services.AddSingleton(new PlainConnection(key, remedy));
+    }
+
     private static void AddDatabase(this WebApplicationBuilder builder)
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         var given = builder.Configuration.GetConnectionString("Database");
         var text = string.IsNullOrEmpty(given) && builder.Environment.IsDevelopment() ? "Data Source=data/storefront.db" : given ?? "";
-        builder.Services.AddSingleton<Database>(provider => text switch
-        {
-            _ when Has("Data Source") => new SqliteDatabase(text, builder.Environment.ContentRootPath),
-            _ when Has("Host") => new PostgresDatabase(text, builder.Configuration.Read<ProcessSettings>("Process").Instances, provider.GetRequiredService<ILoggerFactory>()),
-            _ => throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite"),
-        });
+        if (Has("Data Source"))
+            builder.Services.AddSingleton<Database>(_ => new SqliteDatabase(text, builder.Environment.ContentRootPath));
+        else if (Has("Host"))
+            PostgresDatabase.Add(builder, text);
+        else
+            builder.Services.AddSingleton<Database>(_ => throw Settings.Refused("ConnectionStrings:Database", "is missing or of no known engine: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite"));
         bool Has(string keyword) => text.Split(';').Any(part => part.Split('=')[0].Trim().Equals(keyword, StringComparison.OrdinalIgnoreCase));
         builder.Services.AddSingleton(provider => new Engine("database", provider.GetRequiredService<Database>().Description));
     }
@@ -70,8 +80,10 @@ public static class Registration
             builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
             return;
         }
+        var address = JobBroker.Parse(connection);
+        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host]);
         builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
-        builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, connection));
+        builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
         builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
     }
 

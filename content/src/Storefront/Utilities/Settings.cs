@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.RegularExpressions;
 
 namespace Storefront.Utilities;
@@ -26,6 +27,10 @@ public static partial class Settings
     /// <summary>A key as one types it: the environment variable.</summary>
     public static OperationalException Refused(string key, string why) =>
         new(Failure.Invalid, $"Setting {key.Replace(":", "__", StringComparison.Ordinal)} {why}.");
+
+    /// <summary>Whether what is sent to this host, with a port or without, does not leave the machine. A path is that of a socket.</summary>
+    public static bool IsLoopback(string host) => host is ['/' or '@', ..]
+        || (IPEndPoint.TryParse(host, out var address) ? IPAddress.IsLoopback(address.Address) : host.Split(':')[0].Equals("localhost", StringComparison.OrdinalIgnoreCase));
 
     [GeneratedRegex("at '([^']+)' to type")]
     private static partial Regex ConfigurationPath();

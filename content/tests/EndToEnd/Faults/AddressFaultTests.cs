@@ -10,7 +10,8 @@ public sealed class AddressFaultTests
     [Theory, Trait("Readiness", "33"), Trait("Readiness", "35")]
     [InlineData("Password=s3cret", "Password=s3cret-wrong", "user or the password")]
     [InlineData("Password=s3cret", "", "No password")]
-    [InlineData("Host=127.0.0.1", "Host=no-such-host.invalid", "host that does not exist")]
+    [InlineData("Host=127.0.0.1", "SSL Mode=VerifyFull;Host=no-such-host.invalid", "host that does not exist")]
+    [InlineData("Host=127.0.0.1", "SSL Mode=VerifyFull;Host=127.0.0.1", "SSL")]
     [InlineData("Database=postgres", "Database=none", "no database of the name")]
     [InlineData("Port=", "Port=1;Application Name=", "ConnectionRefused")]
     public async Task The_service_lives_is_not_ready_and_says_in_one_line_what_is_wrong(string right, string wrong, string reason)
