@@ -8,12 +8,13 @@ namespace EndToEnd;
 /// <summary>A throw-away authority and one certificate of it for this machine: the servers show it, the clients trust nothing else.</summary>
 internal sealed class Certificates : IDisposable
 {
-    public Certificates(string folder)
+    /// <param name="days">So long they are good: the checklist wants two weeks.</param>
+    public Certificates(string folder, int days = 30)
     {
         using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var authority = new CertificateRequest("CN=Throw-away authority", authorityKey, HashAlgorithmName.SHA256);
         authority.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, 0, critical: true));
-        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(days));
         Authority = authority.CreateSelfSigned(from, to);
 
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);

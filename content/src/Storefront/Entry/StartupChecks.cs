@@ -11,10 +11,8 @@ internal static partial class StartupChecks
     /// <exception cref="OperationalException">A setting is missing or out of the question.</exception>
     public static async Task CheckAsync(this WebApplication app)
     {
-        app.CheckTls();
-        app.CheckAuthentication();
-        if (!app.Environment.IsDevelopment())
-            CheckProduction(app.Configuration);
+        foreach (var item in Checklist.OfSettings(app).Where(item => item.Idle is null))
+            await item.Judge(CancellationToken.None);
 
         var (migrator, database, logger) = (app.Services.GetRequiredService<Migrator>(), app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"));
         try
@@ -42,16 +40,6 @@ internal static partial class StartupChecks
         configuration.IsGiven(key) && Uri.TryCreate(configuration[key], UriKind.Absolute, out var uri) && uri.Scheme == Uri.UriSchemeHttps;
 
     private static readonly string[] Placeholders = ["changeme", "change-me", "change_me", "placeholder", "your-", "your_", "example."];
-
-    private static void CheckProduction(IConfiguration configuration)
-    {
-        if (!configuration.IsGiven("ConnectionStrings:Database"))
-            throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite");
-        if (!configuration.IsHttps("Payments:BaseUrl"))
-            throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider, and no placeholder");
-        if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"))
-            throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder");
-    }
 
     [LoggerMessage(7, LogLevel.Warning, "{Warning}")]
     private static partial void Doubtful(ILogger logger, string warning);
