@@ -97,6 +97,7 @@ internal static partial class Checklist
 
         async Task<string> AskClockAsync(CancellationToken cancellation)
         {
+            await Database().CheckAsync(cancellation); // the next call waits for no connection
             var before = Now();
             var theirs = await Database().ClockAsync(cancellation);
             var apart = theirs < before ? before - theirs : theirs > Now() ? theirs - Now() : TimeSpan.Zero;

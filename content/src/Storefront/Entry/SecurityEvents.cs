@@ -17,7 +17,7 @@ internal enum SecurityEvent
 }
 
 /// <summary>
-/// What callers were refused, for whoever watches. The counter has all of it; the log one line a minute for a caller and a kind,
+/// What callers were refused, for whoever watches. The counter has all of it; the log one line a minute for a caller and a reason,
 /// and a hundred for all callers, as it is they who would fill it.
 /// </summary>
 internal static class SecurityEvents
@@ -45,7 +45,7 @@ internal static class SecurityEvents
             switch (http.Response.StatusCode)
             {
                 case StatusCodes.Status401Unauthorized:
-                    Report(SecurityEvent.Unauthenticated, Reason(http.Features.Get<IAuthenticateResultFeature>()?.AuthenticateResult?.Failure));
+                    Report(SecurityEvent.Unauthenticated, Reason((await http.AuthenticateAsync()).Failure));
                     break;
                 case StatusCodes.Status403Forbidden:
                     Report(SecurityEvent.Forbidden, "the token does not allow it");
@@ -66,7 +66,7 @@ internal static class SecurityEvents
             void Report(SecurityEvent kind, string reason)
             {
                 events.Add(1, new KeyValuePair<string, object?>("kind", $"{kind}"));
-                if (lines.AttemptAcquire($"{kind} {Limits.Caller(http)}").IsAcquired)
+                if (lines.AttemptAcquire($"{kind} {reason} {Limits.Caller(http)}").IsAcquired)
                     Lines[kind](logger, kind, reason, (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)", http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString(), null);
             }
         });

@@ -1,5 +1,3 @@
-using RabbitMQ.Client;
-
 namespace EndToEnd.Faults;
 
 public sealed class CheckFaultTests(FleetServers servers) : IClassFixture<FleetServers>
@@ -26,7 +24,7 @@ public sealed class CheckFaultTests(FleetServers servers) : IClassFixture<FleetS
     [InlineData("ALTER TABLE receipts OWNER TO {role}", "database role")]
     [InlineData("ALTER ROLE {role} NOLOGIN", "database answers, database role, schema, connections, clock")]
     [InlineData("DELETE FROM schemaversions WHERE scriptname = '0003_jobs.sql'", "schema")]
-    [InlineData("CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT pg_catalog.clock_timestamp() - interval ''6 s'''; ALTER ROLE {role} SET search_path = public, pg_catalog", "clock")]
+    [InlineData("CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT pg_catalog.clock_timestamp() - interval ''1 min'''; ALTER ROLE {role} SET search_path = public, pg_catalog", "clock")]
     [InlineData("", "connections", "Process__Instances=50")]
     [InlineData("", "queue", "ConnectionStrings__RabbitMq=amqp://guest:s3cret@127.0.0.1:{rabbit}")]
     [InlineData("", "queue", "ConnectionStrings__RabbitMq=amqp://guest:guest@127.0.0.1:{rabbit}/s3cret")]
