@@ -7,7 +7,7 @@ try
     Authentication.PrepareUserSecrets();
     var builder = WebApplication.CreateBuilder(args);
 
-    builder.AddLogs(); // first: whatever fails below is one line in the log
+    builder.AddLogs(quiet: args is ["check", ..]); // first: whatever fails below is one line in the log
     builder.AddSecrets();
     builder.AddRepositories(); // data: database, cache, other services
     builder.AddServices(); // rules and jobs
@@ -21,6 +21,10 @@ try
     app.UseEntry();
     await app.RunAsync();
     return Environment.ExitCode; // a crashed worker sets it
+}
+catch (OperationalException exception) when (args is ["check", ..]) // a setting that nothing can be built from
+{
+    return Checklist.Print([new("configuration", "fail", exception.Message)], args);
 }
 catch (Exception exception) when (exception is not HostAbortedException) // how tools end a host that they only look at
 {

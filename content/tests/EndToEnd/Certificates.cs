@@ -14,7 +14,7 @@ internal sealed class Certificates : IDisposable
     {
         _folder = folder;
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        Authority = AuthorityRequest("authority", key).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-9), DateTimeOffset.UtcNow.AddDays(9));
+        Authority = AuthorityRequest("authority", key).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-9), DateTimeOffset.UtcNow.AddDays(60));
         AuthorityFile = Path.Combine(folder, "ca.pem");
         File.WriteAllText(AuthorityFile, Authority.ExportCertificatePem());
         (ServerFile, KeyFile) = Issue("server");
@@ -22,13 +22,14 @@ internal sealed class Certificates : IDisposable
     }
 
     /// <summary>A new certificate: of this machine unless another name is given, and valid unless it has less than no days left.</summary>
+    /// <param name="days">The checklist wants two weeks.</param>
     /// <param name="file">The name of its PEM files.</param>
     /// <param name="intermediate">Issued by an authority under this one, which follows it in its file.</param>
-    public (string Certificate, string Key) Issue(string file, string host = "localhost", int days = 1, bool intermediate = false)
+    public (string Certificate, string Key) Issue(string file, string host = "localhost", int days = 30, bool intermediate = false)
     {
-        var to = DateTimeOffset.UtcNow.AddDays(days);
+        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-3), DateTimeOffset.UtcNow.AddDays(days));
         using var middleKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using var middle = AuthorityRequest("intermediate", middleKey).Create(Authority, to.AddDays(-3), to, RandomNumberGenerator.GetBytes(8));
+        using var middle = AuthorityRequest("intermediate", middleKey).Create(Authority, from, to, RandomNumberGenerator.GetBytes(8));
         using var issuer = intermediate ? middle.CopyWithPrivateKey(middleKey) : new X509Certificate2(Authority);
 
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -38,7 +39,7 @@ internal sealed class Certificates : IDisposable
         if (host == "localhost")
             names.AddIpAddress(IPAddress.Loopback);
         request.CertificateExtensions.Add(names.Build());
-        using var server = request.Create(issuer, to.AddDays(-2), to, RandomNumberGenerator.GetBytes(8));
+        using var server = request.Create(issuer, from, to, RandomNumberGenerator.GetBytes(8));
         var files = (Path.Combine(_folder, file + ".pem"), Path.Combine(_folder, file + ".key"));
         File.WriteAllText(files.Item1, server.ExportCertificatePem() + '\n' + (intermediate ? middle.ExportCertificatePem() : ""));
         File.WriteAllText(files.Item2, key.ExportPkcs8PrivateKeyPem());

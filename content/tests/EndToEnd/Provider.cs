@@ -59,14 +59,16 @@ internal sealed class Provider : IAsyncDisposable
 
     public string PublicKeyPem => _key.ExportSubjectPublicKeyInfoPem();
 
-    public string Token(string subject) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = "1" }, SecurityAlgorithms.RsaSha256));
+    private const string AllScopes = "orders:read orders:write products:write";
 
-    public static string Token(string subject, string issuer, SigningCredentials credentials) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
+    public string Token(string subject, string scope = AllScopes) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = "1" }, SecurityAlgorithms.RsaSha256), scope);
+
+    public static string Token(string subject, string issuer, SigningCredentials credentials, string scope = AllScopes) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
     {
         Issuer = issuer,
         Audience = Site.Audience,
         Expires = DateTime.UtcNow.AddHours(1),
-        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = "orders:read orders:write products:write" },
+        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = scope },
         SigningCredentials = credentials,
     });
 

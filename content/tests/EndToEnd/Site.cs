@@ -208,3 +208,24 @@ internal static class Calls
         return text.ToString();
     }
 }
+
+internal static class CheckVerb
+{
+    /// <summary>The result of each item.</summary>
+    public static async Task<IReadOnlyDictionary<string, string>> CheckAsync(this Site site, params string[] settings)
+    {
+        var (exitCode, output) = await site.RunAsync(["check", "--json"], settings);
+        output.Should().NotContain("s3cret");
+        var items = JsonElement.Parse(output).EnumerateArray().ToDictionary(item => item.Text("item")!, item => item.Text("result")!);
+        items.Values.Should().OnlyContain(result => result == "pass" || result == "fail" || result == "not applicable");
+        exitCode.Should().Be(items.ContainsValue("fail") ? 1 : 0, output);
+        JsonElement.Parse(output).EnumerateArray().Should().OnlyContain(item => item.Text("reason")!.Length > 0).And.NotContain(item => item.Text("reason")!.Contains("   at ", StringComparison.Ordinal));
+        return items;
+    }
+
+    public static async Task FailsAsync(this Site site, string items, params string[] settings)
+    {
+        var results = await site.CheckAsync(settings);
+        results.Where(item => item.Value == "fail").Select(item => item.Key).Should().Equal(items.Split(", "));
+    }
+}

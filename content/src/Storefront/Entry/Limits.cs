@@ -86,7 +86,7 @@ internal static class Limits
         PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe() ? RateLimitPartition.GetNoLimiter("") : limiter(key(http)));
 
     /// <summary>An IPv6 caller owns a /64 (RFC 6177): the single address would be a new caller each time.</summary>
-    private static string Caller(HttpContext http)
+    public static string Caller(HttpContext http)
     {
         var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
         if (http.User.FindFirst("sub")?.Value is { } user)

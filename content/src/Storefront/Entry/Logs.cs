@@ -9,7 +9,13 @@ namespace Storefront.Entry;
 /// <summary>One JSON object a line on stdout, for whatever happens: also the first line and the crash.</summary>
 internal static partial class Logs
 {
-    public static void AddLogs(this WebApplicationBuilder builder) => builder.Logging.ClearProviders().AddJsonLines();
+    /// <param name="quiet">Of a verb whose output says all.</param>
+    public static void AddLogs(this WebApplicationBuilder builder, bool quiet)
+    {
+        builder.Logging.ClearProviders();
+        if (!quiet)
+            builder.Logging.AddJsonLines();
+    }
 
     /// <summary>The last line of a process that could not go on. What an operator can mend needs no stack.</summary>
     /// <returns>The exit code.</returns>

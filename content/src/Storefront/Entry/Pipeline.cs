@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Storefront.Controllers;
 using Storefront.Repositories;
+using IPNetwork = System.Net.IPNetwork;
 
 namespace Storefront.Entry;
 
@@ -42,6 +43,7 @@ internal static class Pipeline
     {
         UseTrustedProxies(app);
         app.UseAccessLog();
+        app.UseSecurityEvents();
         app.UseSecurityHeaders();
         app.Use(app.Services.GetRequiredService<Drain>().CloseConnectionsAsync);
         app.UseExceptionHandler();
@@ -79,20 +81,18 @@ internal static class Pipeline
     /// <summary>Forwarded addresses count from these networks alone; with none set the fields are ignored.</summary>
     private static void UseTrustedProxies(WebApplication app)
     {
-        var networks = List(app.Configuration, "Proxy:TrustedNetworks");
+        var networks = TrustedNetworks(app.Configuration);
         if (networks.Length == 0)
             return;
         var options = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto };
         options.KnownProxies.Clear();
         options.KnownIPNetworks.Clear();
-        foreach (var network in networks)
-        {
-            options.KnownIPNetworks.Add(System.Net.IPNetwork.TryParse(network, out var parsed)
-                ? parsed
-                : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"));
-        }
+        Array.ForEach(networks, options.KnownIPNetworks.Add);
         app.UseForwardedHeaders(options);
     }
+
+    public static IPNetwork[] TrustedNetworks(IConfiguration configuration) =>
+        [.. List(configuration, "Proxy:TrustedNetworks").Select(text => IPNetwork.TryParse(text, out var network) ? network : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"))];
 
     /// <summary>One build, several roles: `api` answers requests, `worker` runs jobs; health and metrics are with both.</summary>
     private static bool Has(this IConfiguration configuration, string role)

@@ -11,11 +11,8 @@ internal static partial class StartupChecks
     /// <exception cref="OperationalException">A setting is missing or out of the question.</exception>
     public static async Task CheckAsync(this WebApplication app)
     {
-        app.CheckTls();
-        app.CheckAuthentication();
-        app.CheckConnections();
-        if (!app.Environment.IsDevelopment())
-            CheckProduction(app.Configuration);
+        foreach (var item in Checklist.OfSettings(app).Where(item => item.Idle is null))
+            await item.Judge(CancellationToken.None);
 
         var (migrator, database, logger) = (app.Services.GetRequiredService<Migrator>(), app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"));
         try
@@ -31,22 +28,24 @@ internal static partial class StartupChecks
             NotYet(logger, e.Message); // and not ready; ending here would only make a loop of restarts
         }
 
+        if (app.Services.GetServices<PlainConnection>().ToList() is { Count: > 0 } plain && !app.Environment.IsDevelopment())
+            Trusting(logger, Keys(plain)); // or the checks would have ended this
         var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
         Starting(logger, app.Environment.EnvironmentName, engines);
     }
 
     /// <exception cref="OperationalException">Outside Development: a connection that others can read or answer, with no mesh to prevent it.</exception>
-    public static void CheckConnections(this WebApplication app)
+    public static string CheckConnections(this WebApplication app)
     {
-        var (plain, mesh) = (app.Services.GetServices<PlainConnection>().ToList(), app.Configuration.Read<TlsSettings>("Tls").Mesh);
+        var plain = app.Services.GetServices<PlainConnection>().ToList();
         if (plain.Count == 0 || app.Environment.IsDevelopment())
-            return;
-        if (!mesh)
-            throw Settings.Refused(plain[0].Key, $"leaves this machine without TLS that verifies the server: {plain[0].Remedy}, or set Tls__Mesh=true where a service mesh encrypts");
-        Trusting(
-            app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront"),
-            string.Join(", ", plain.Select(each => each.Key.Replace(":", "__", StringComparison.Ordinal))));
+            return "every connection that leaves this machine is verified";
+        return app.Configuration.Read<TlsSettings>("Tls").Mesh
+            ? $"left to the mesh (Tls__Mesh): {Keys(plain)}"
+            : throw Settings.Refused(plain[0].Key, $"leaves this machine without TLS that verifies the server: {plain[0].Remedy}, or set Tls__Mesh=true where a service mesh encrypts");
     }
+
+    private static string Keys(IEnumerable<PlainConnection> connections) => string.Join(", ", connections.Select(each => each.Key.Replace(":", "__", StringComparison.Ordinal)));
 
     /// <summary>Set, and not a placeholder somebody forgot.</summary>
     public static bool IsGiven(this IConfiguration configuration, string key) =>
@@ -56,16 +55,6 @@ internal static partial class StartupChecks
         configuration.IsGiven(key) && Uri.TryCreate(configuration[key], UriKind.Absolute, out var uri) && uri.Scheme == Uri.UriSchemeHttps;
 
     private static readonly string[] Placeholders = ["changeme", "change-me", "change_me", "placeholder", "your-", "your_", "example."];
-
-    private static void CheckProduction(IConfiguration configuration)
-    {
-        if (!configuration.IsGiven("ConnectionStrings:Database"))
-            throw Settings.Refused("ConnectionStrings:Database", "is missing or a placeholder: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite");
-        if (!configuration.IsHttps("Payments:BaseUrl"))
-            throw Settings.Refused("Payments:BaseUrl", "must be the https:// address of the payment provider, and no placeholder");
-        if (!configuration.IsGiven("AllowedHosts") || configuration["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"))
-            throw Settings.Refused("AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder");
-    }
 
     [LoggerMessage(7, LogLevel.Warning, "{Warning}")]
     private static partial void Doubtful(ILogger logger, string warning);

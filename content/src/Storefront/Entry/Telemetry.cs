@@ -23,7 +23,11 @@ internal static class Telemetry
             .WithMetrics(metrics => metrics.AddMeter(Meters).AddPrometheusExporter())
             .WithTracing(traces => traces
                 .AddSource(JobRunner.Traces.Name, "Npgsql")
-                .AddAspNetCoreInstrumentation(http => http.Filter = context => !context.IsProbe())
+                .AddAspNetCoreInstrumentation(http =>
+                {
+                    http.Filter = context => !context.IsProbe();
+                    http.EnrichWithHttpRequest = (span, _) => span.SetTag("url.path", null).SetTag("user_agent.original", null); // callers write secrets there; http.route says enough
+                })
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
             telemetry.WithLogging().UseOtlpExporter();

@@ -14,7 +14,7 @@ public sealed record TlsSettings
 /// <summary>HTTPS and nothing else: a service that also listens in plain text sends the first request, token included, in plain text.</summary>
 internal static partial class Tls
 {
-    private const string CertificateKey = CertificateFiles.Section + ":Path";
+    public const string CertificateKey = CertificateFiles.Section + ":Path";
 
     public static void AddTls(this WebApplicationBuilder builder)
     {
@@ -42,18 +42,26 @@ internal static partial class Tls
         });
     }
 
-    /// <exception cref="OperationalException">An address in plain text, or no certificate outside Development.</exception>
-    public static void CheckTls(this WebApplication app)
+    /// <returns>The addresses.</returns>
+    /// <exception cref="OperationalException">One of them is in plain text.</exception>
+    public static string CheckAddresses(IConfiguration settings)
     {
-        if (app.Configuration.GetSection("Kestrel:Endpoints").GetChildren().Any())
+        var urls = settings[WebHostDefaults.ServerUrlsKey]!;
+        if (settings.GetSection("Kestrel:Endpoints").GetChildren().Any())
             throw Settings.Refused("Kestrel:Endpoints", "is not read: set ASPNETCORE_URLS");
-        if (!app.Configuration[WebHostDefaults.ServerUrlsKey]!.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
-            throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
-        if (string.IsNullOrEmpty(app.Configuration[CertificateKey]) && app.Environment.IsDevelopment())
-            return;
+        return urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(url => url.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
+            ? urls
+            : throw Settings.Refused("ASPNETCORE_URLS", "holds an address that is not https://");
+    }
+
+    /// <returns>When the server's certificate ends.</returns>
+    /// <exception cref="OperationalException">There is none, or none that its key fits.</exception>
+    public static DateTimeOffset CheckCertificate(IConfiguration settings)
+    {
         try
         {
-            app.Services.GetRequiredService<CertificateFiles>();
+            using var certificate = X509Certificate2.CreateFromPemFile(settings[CertificateKey] ?? "", settings["Kestrel:Certificates:Default:KeyPath"]);
+            return certificate.NotAfter;
         }
         catch (Exception e) when (CertificateFiles.IsUnusable(e))
         {

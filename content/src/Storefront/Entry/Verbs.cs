@@ -2,7 +2,7 @@ using Storefront.Repositories;
 
 namespace Storefront.Entry;
 
-/// <summary>What the program does besides serving: `migrate`, `jobs`, `health`.</summary>
+/// <summary>What the program does besides serving: `migrate`, `jobs`, `check`, `health`.</summary>
 internal static class Verbs
 {
     /// <summary>Runs the verb that the command line begins with.</summary>
@@ -23,8 +23,9 @@ internal static class Verbs
             throw new OperationalException(Failure.Unavailable, $"The schema lacks {script}: run the verb migrate first, or check ConnectionStrings__Database."),
         ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(app.Services.GetRequiredService<Outbox>()),
         ["jobs", "replay", var id, ..] => await ReplayAsync(app.Services.GetRequiredService<Outbox>(), id),
+        ["check", ..] => await Checklist.RunAsync(app, args),
         ["health", ..] => await HealthAsync(app.Configuration),
-        _ => throw new OperationalException(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, health; none serves."),
+        _ => throw new OperationalException(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, check [--json], health; none serves."),
     };
 
     private static async Task<int> MigrateAsync(Migrator migrator)

@@ -44,6 +44,12 @@ public abstract class Database
     /// <returns>What may go wrong later with the engine as it is set up, or null.</returns>
     public virtual Task<string?> ReviewAsync(CancellationToken cancellation) => Task.FromResult<string?>(null);
 
+    /// <returns>What the user may do though the service never does it, or null.</returns>
+    public virtual Task<string?> ExcessAsync(CancellationToken cancellation) => Task.FromResult<string?>(null);
+
+    public async Task<DateTimeOffset> ClockAsync(CancellationToken cancellation) =>
+        DateTimeOffset.FromUnixTimeMilliseconds((await QueryAsync<long>("SELECT clock_ms()", null, cancellation)).Single());
+
     internal string Translate(string sql) => _translations.GetOrAdd(sql, Rewrite);
 
     /// <summary>How DbUp reaches this engine, all scripts in one transaction that holds the lock of the migration.</summary>

@@ -172,6 +172,33 @@ public sealed class JobBroker : IAsyncDisposable
         }
     }
 
+    /// <summary>Connects, and compares the queue with the one that <see cref="DeclareAsync"/> makes; makes none.</summary>
+    /// <returns>False where there is no queue yet.</returns>
+    /// <exception cref="OperationalException">RabbitMQ cannot be reached, or the queue is another.</exception>
+    public async Task<bool> CheckAsync(CancellationToken cancellation)
+    {
+        var connection = await ConnectAsync("check", cancellation);
+        try
+        {
+            var channel = await connection.CreateChannelAsync(cancellationToken: cancellation);
+            await channel.QueueDeclarePassiveAsync(_queue, cancellation); // which looks at the name alone
+            await DeclareAsync(channel, cancellation);
+            return true;
+        }
+        catch (OperationInterruptedException e) when (e.ShutdownReason?.ReplyCode == 404)
+        {
+            return false;
+        }
+        catch (Exception e) when (IsOfTheBroker(e))
+        {
+            throw Failed(e);
+        }
+        finally
+        {
+            Abandon(connection);
+        }
+    }
+
     public ValueTask DisposeAsync()
     {
         Drop();

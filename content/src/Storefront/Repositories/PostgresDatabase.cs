@@ -74,6 +74,21 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
         builder.Services.AddSingleton<Database>(provider => new PostgresDatabase(settings, instances, provider.GetRequiredService<ILoggerFactory>()));
     }
 
+    public override async Task<string?> ExcessAsync(CancellationToken cancellation)
+    {
+        const string Most =
+            """
+            SELECT CASE
+                WHEN rolsuper THEN 'is a superuser'
+                WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 'may create tables'
+                WHEN EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND pg_has_role(relowner, 'USAGE')) THEN 'owns tables'
+            END FROM pg_roles WHERE rolname = current_user
+            """;
+        return (await QueryAsync<string?>(Most, null, cancellation)).Single() is { } excess
+            ? $"The user in ConnectionStrings__Database {excess}: whoever takes over the service could change the schema. Make a role as Repositories/roles.sql does."
+            : null;
+    }
+
     internal override UpgradeEngineBuilder Migrations() => DeployChanges.To
         .PostgresqlDatabase(new PostgresqlConnectionManager(Source(Access.Write)))
         .WithTransaction().WithExecutionTimeout(TimeSpan.FromHours(1)).WithPreprocessor(new Translator(this));

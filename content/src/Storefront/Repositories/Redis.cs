@@ -52,11 +52,14 @@ public sealed partial class Redis : IDisposable
             .AddTimeout(TimeSpan.FromMilliseconds(250))
             .Build();
         _connection = Task.Run(() => ConnectionMultiplexer.ConnectAsync(options)); // the start does not wait for it
-        _ = ReportAsync();
+        Settled = ReportAsync();
     }
 
     /// <summary>For the startup line, and what a message calls it.</summary>
     public string Description { get; }
+
+    /// <summary>Ends once it is known whether Redis answers: after two or three seconds at the most.</summary>
+    public Task Settled { get; }
 
     /// <returns>What is wrong, or null if Redis answers.</returns>
     public async Task<string?> CheckAsync(CancellationToken cancellation) =>

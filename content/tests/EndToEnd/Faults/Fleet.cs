@@ -199,7 +199,7 @@ internal sealed class Fleet : IAsyncDisposable
         await Site.DisposeAsync();
     }
 
-    private string[] Settings(params string[] settings) =>
+    public string[] Settings(params string[] settings) =>
     [
         $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
         "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000",

@@ -1,0 +1,114 @@
+namespace EndToEnd.Embedded;
+
+public sealed class CheckTests
+{
+    private const string Bearer = "Authentication__Schemes__Bearer__";
+
+    /// <summary>Not loopback by its name, but refused at once.</summary>
+    private const string Elsewhere = "0.0.0.0";
+
+    [Fact, Trait("Readiness", "64")]
+    public async Task What_is_fit_passes_line_by_line()
+    {
+        await using var site = await Site.CreateAsync();
+
+        var (exitCode, output) = await site.RunAsync(["check"]);
+
+        exitCode.Should().Be(0, output);
+        output.Split('\n').Should().OnlyContain(line => line.StartsWith("pass ") || line.StartsWith("not applicable ")).And.HaveCountGreaterThan(20);
+        output.Should().MatchRegex("pass +certificate lifetime +2. days").And.MatchRegex("pass +issuer answers +1 keys").And.MatchRegex("not applicable +redis +ConnectionStrings__Redis is not set");
+    }
+
+    [Fact, Trait("Readiness", "64")]
+    public async Task Development_is_judged_as_Development()
+    {
+        await using var site = await Site.CreateAsync();
+
+        var items = await site.CheckAsync([.. site.Development, "Kestrel__Certificates__Default__Path"]);
+
+        items.Should().NotContain(item => item.Value == "fail");
+        items.Where(item => item.Value == "not applicable").Select(item => item.Key).Should().Contain("certificate", "token issuer", "payment provider", "passwords", "issuer answers");
+    }
+
+    [Theory, Trait("Readiness", "64")]
+    [InlineData("ASPNETCORE_URLS=https://127.0.0.1:0;http://127.0.0.1:0", "addresses")]
+    [InlineData("Kestrel__Endpoints__Plain__Url=http://127.0.0.1:0", "addresses")]
+    [InlineData("Kestrel__Certificates__Default__Path", "certificate, certificate lifetime")]
+    [InlineData("Kestrel__Certificates__Default__Path={other}/server.pem", "certificate, certificate lifetime")]
+    [InlineData("Kestrel__Certificates__Default__KeyPath={other}/server.key", "certificate, certificate lifetime")]
+    [InlineData(Bearer + "Authority=http://127.0.0.1:1", "token issuer, issuer answers")]
+    [InlineData(Bearer + "Authority=https://127.0.0.1:1", "issuer answers")]
+    [InlineData(Bearer + "ValidAudiences__0", "token audience")]
+    [InlineData(Bearer + "SigningKeys__0__Value=s3cret", "token keys")]
+    [InlineData("ConnectionStrings__Database=Data Source={other}/changeme.db", "database setting, schema")]
+    [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Port=1;Password=s3cret", "database answers, database role, schema, connections, clock")]
+    [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Colour=s3cret", "database answers, database role, schema, connections, clock")]
+    [InlineData("Payments__BaseUrl=http://127.0.0.1:1", "payment provider, provider answers")]
+    [InlineData("Payments__BaseUrl=https://127.0.0.1:1", "provider answers")]
+    [InlineData("SSL_CERT_FILE", "issuer answers, provider answers")]
+    [InlineData("AllowedHosts=*", "hosts")]
+    [InlineData("Proxy__TrustedNetworks__0=0.0.0.0/0", "proxies")]
+    [InlineData("Proxy__TrustedNetworks__1=::/0", "proxies")]
+    [InlineData("Proxy__TrustedNetworks__0=s3cret", "proxies")]
+    [InlineData("OTEL_EXPORTER_OTLP_ENDPOINT=s3cret", "telemetry")]
+    [InlineData("ConnectionStrings__Redis=127.0.0.1:1,password=s3cret", "redis")]
+    [InlineData("ConnectionStrings__RabbitMq=amqp://u:s3cret@127.0.0.1:1", "queue")]
+    [InlineData("ConnectionStrings__RabbitMq=s3cret", "queue")]
+    [InlineData("Jobs__MaxAttempts=0", "configuration")]
+    [InlineData("Limits__BodyBytes=s3cret", "configuration")]
+    [InlineData("ConnectionStrings__Redis=redis://s3cret", "configuration")]
+    public async Task Each_bad_setting_fails_its_item_and_no_other(string setting, string items)
+    {
+        await using var site = await Site.CreateAsync();
+        using var other = new Certificates(Directory.CreateDirectory(Path.Combine(site.Folder, "other")).FullName);
+
+        await site.FailsAsync(items, setting.Replace("{other}", Path.Combine(site.Folder, "other"), StringComparison.Ordinal));
+    }
+
+    [Fact, Trait("Readiness", "64")]
+    public async Task A_certificate_that_ends_within_two_weeks_fails()
+    {
+        await using var site = await Site.CreateAsync();
+        var (certificate, key) = site.Certificates.Issue("short-lived", days: 13);
+
+        await site.FailsAsync("certificate lifetime", $"Kestrel__Certificates__Default__Path={certificate}", $"Kestrel__Certificates__Default__KeyPath={key}");
+    }
+
+    [Fact, Trait("Readiness", "64")]
+    public async Task A_schema_that_lacks_a_script_fails()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+
+        await site.FailsAsync("schema");
+    }
+
+    [Theory, Trait("Readiness", "29")]
+    [InlineData("ConnectionStrings__Database=Host=" + Elsewhere + ";Port=1;SSL Mode=VerifyFull;Password=postgres", "database answers, database role, schema, connections, clock")]
+    [InlineData("ConnectionStrings__Database=Host=127.0.0.1," + Elsewhere + ";Port=1;SSL Mode=VerifyFull;Pwd=s3cret", "database answers, database role, schema, connections, clock")]
+    [InlineData("ConnectionStrings__Redis=" + Elsewhere + ":1,ssl=true,password=s3cret", "redis")]
+    [InlineData("ConnectionStrings__Redis=" + Elsewhere + ",password=secret-redis-123,ssl=true", "redis")]
+    [InlineData("ConnectionStrings__Redis=" + Elsewhere + ":1,ssl=true,password=xxxxxxxxxxxxxxxx", "redis")]
+    [InlineData("ConnectionStrings__RabbitMq=amqps://" + Elsewhere + ":1", "queue")]
+    [InlineData("ConnectionStrings__RabbitMq=amqps://guest:guest@" + Elsewhere + ":1", "queue")]
+    [InlineData("ConnectionStrings__RabbitMq=amqps://u:ChangeMe_12345@" + Elsewhere + ":1/vhost", "queue")]
+    public async Task A_password_that_is_short_or_common_is_refused_where_others_can_try_it(string setting, string alsoFails)
+    {
+        await using var site = await Site.CreateAsync();
+
+        await site.RefusesAsync(setting, setting.Split('=')[0] + " holds a password");
+        await site.FailsAsync("passwords, " + alsoFails, setting);
+    }
+
+    [Theory]
+    [InlineData("ConnectionStrings__Redis=" + Elsewhere + ":1,ssl=true,password=w3ZrpQ9xTfKd", "redis")]
+    [InlineData("ConnectionStrings__Redis=" + Elsewhere + ":1,ssl=true", "redis")]
+    [InlineData("ConnectionStrings__RabbitMq=amqps://u:w3Zr%2FpQ9xTfKd@" + Elsewhere + ":1", "queue")]
+    [InlineData("ConnectionStrings__RabbitMq=amqp://guest:guest@localhost:1", "queue")]
+    [InlineData("ConnectionStrings__RabbitMq=amqp://guest:guest@[::1]:1", "queue")]
+    public async Task Other_passwords_are_not(string setting, string fails)
+    {
+        await using var site = await Site.CreateAsync();
+
+        await site.FailsAsync(fails, setting);
+    }
+}
