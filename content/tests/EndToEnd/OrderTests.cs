@@ -99,6 +99,23 @@ public sealed class OrderTests
         }
     }
 
+    [Fact, Trait("Readiness", "25")]
+    public async Task A_new_key_of_the_issuer_counts_soon_and_one_that_it_has_withdrawn_does_not()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var before = site.Client(service);
+        (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
+
+        for (var time = 0; time < 2; time++) // the first time the issuer is asked at once, the second only after a while
+        {
+            site.Provider.RotateKey();
+            using var after = site.Client(service);
+            await Eventually.TrueAsync(async () => (await after.GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK);
+            (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.Unauthorized);
+        }
+    }
+
     [Fact, Trait("Readiness", "11")]
     public async Task While_the_issuer_of_tokens_is_away_it_is_not_the_caller_who_is_wrong()
     {

@@ -119,7 +119,11 @@ internal static class Limits
 
         public override RateLimiterStatistics? GetStatistics(HttpContext resource) => callers.GetStatistics(resource);
 
-        protected override RateLimitLease AttemptAcquireCore(HttpContext resource, int permitCount) => Said(resource, callers.AttemptAcquire(resource, Cost(resource)));
+        protected override RateLimitLease AttemptAcquireCore(HttpContext resource, int permitCount)
+        {
+            var lease = callers.AttemptAcquire(resource, Cost(resource));
+            return lease.IsAcquired ? Said(resource, lease) : lease; // where it refuses it is asked again, by the method below
+        }
 
         protected override async ValueTask<RateLimitLease> AcquireAsyncCore(HttpContext resource, int permitCount, CancellationToken cancellationToken) =>
             Said(resource, await callers.AcquireAsync(resource, Cost(resource), cancellationToken));
