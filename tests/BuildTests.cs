@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
 namespace TemplateTests;
@@ -37,6 +38,31 @@ public class BuildTests(TemplatePackage package)
             passed.Should().BeEquivalentTo([.. embedded, "servers.dll"]);
             test.Output.Should().NotContain("Not tested");
         }
+    }
+
+    [Fact]
+    public async Task Does_not_build_with_SQL_that_input_gets_into()
+    {
+        var shop = await NewAsync();
+        await File.WriteAllTextAsync(
+            Path.Combine(shop, "src", "Shop", "Repositories", "Hole.cs"),
+            """
+            namespace Shop.Repositories;
+
+            internal static class Hole
+            {
+                public static Task<int> Interpolated(Session session, string sku) => session.ExecuteAsync($"DELETE FROM products WHERE sku = '{sku}'");
+                public static Task<int> Concatenated(Database database, string sku) => database.ExecuteAsync("DELETE FROM products WHERE sku = '" + sku + "'", null, default);
+                public static Task<IReadOnlyList<long>> Handed(Session session, string sql) => session.QueryAsync<long>(sql);
+                public static Task<int> Right(Session session, string sku) => session.ExecuteAsync("DELETE FROM products WHERE sku = @sku", new { sku });
+            }
+            """,
+            TestContext.Current.CancellationToken);
+
+        var build = await Command.RunAsync(shop, "dotnet build src/Shop");
+
+        build.ExitCode.Should().NotBe(0);
+        Regex.Matches(build.Output, @"Hole\.cs\((\d+),\d+\): error CA1857").Select(error => error.Groups[1].Value).Distinct().Should().BeEquivalentTo("5", "6", "7");
     }
 
     private async Task<string> NewAsync()

@@ -99,6 +99,37 @@ public sealed class OrderTests
         }
     }
 
+    [Fact, Trait("Readiness", "25")]
+    public async Task A_new_key_of_the_issuer_counts_soon_and_one_that_it_has_withdrawn_does_not()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var before = site.Client(service);
+        (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
+
+        for (var time = 0; time < 2; time++) // the first time the issuer is asked at once, the second only after a while
+        {
+            site.Provider.RotateKey();
+            using var after = site.Client(service);
+            await Eventually.TrueAsync(async () => (await after.GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK);
+            (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.Unauthorized);
+        }
+    }
+
+    /// <summary>For the collector this machine is full from the first percent on, and what it gives to this process is little.</summary>
+    [Fact, Trait("Readiness", "46")]
+    public async Task At_the_end_of_its_memory_it_refuses_work_and_lives()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("DOTNET_GCHighMemPercent=1", "DOTNET_GCHeapHardLimit=0x8000000");
+        using var http = site.Client(service);
+
+        await Eventually.TrueAsync(async () => (await http.GetAsync("/v1/products")).StatusCode == HttpStatusCode.ServiceUnavailable);
+
+        (await http.GetAsync("/health/live")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await service.LineAsync(line => line.Text("message")?.Contains("Short of memory", StringComparison.Ordinal) is true)).Text("level").Should().Be("Warning");
+    }
+
     [Fact, Trait("Readiness", "11")]
     public async Task While_the_issuer_of_tokens_is_away_it_is_not_the_caller_who_is_wrong()
     {

@@ -16,8 +16,9 @@ internal sealed record Charge(string Path, string Key, long At);
 /// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the payment provider.</summary>
 internal sealed class Provider : IAsyncDisposable
 {
-    private readonly RSA _key = RSA.Create(2048);
     private readonly WebApplication _app;
+    private RSA _key = RSA.Create(2048);
+    private int _keys = 1;
     private int _calls;
 
     private Provider(Certificates certificates)
@@ -61,7 +62,12 @@ internal sealed class Provider : IAsyncDisposable
 
     private const string AllScopes = "orders:read orders:write products:write";
 
-    public string Token(string subject, string scope = AllScopes) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = "1" }, SecurityAlgorithms.RsaSha256), scope);
+    private string KeyId => $"{_keys}";
+
+    /// <summary>From here on tokens are signed with another key, and the issuer has withdrawn the one before.</summary>
+    public void RotateKey() => (_key, _keys) = (RSA.Create(2048), _keys + 1);
+
+    public string Token(string subject, string scope = AllScopes) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256), scope);
 
     public static string Token(string subject, string issuer, SigningCredentials credentials, string scope = AllScopes) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
     {
@@ -86,7 +92,7 @@ internal sealed class Provider : IAsyncDisposable
                 return http.Response.WriteAsJsonAsync(new { issuer = Address, jwks_uri = Address + "/keys" });
             case "/keys":
                 var rsa = _key.ExportParameters(includePrivateParameters: false);
-                var key = new { kty = "RSA", use = "sig", alg = "RS256", kid = "1", n = Base64UrlEncoder.Encode(rsa.Modulus), e = Base64UrlEncoder.Encode(rsa.Exponent) };
+                var key = new { kty = "RSA", use = "sig", alg = "RS256", kid = KeyId, n = Base64UrlEncoder.Encode(rsa.Modulus), e = Base64UrlEncoder.Encode(rsa.Exponent) };
                 return http.Response.WriteAsJsonAsync(new { keys = new[] { key } });
             default:
                 Charges.Enqueue(new Charge(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));

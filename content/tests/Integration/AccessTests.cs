@@ -1,11 +1,14 @@
+using System.Buffers.Text;
 using System.Net;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using FluentAssertions.Execution;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.IdentityModel.Tokens;
 
 namespace Integration;
 
@@ -17,34 +20,46 @@ public class AccessTests(SharedHost shared)
 
     private static readonly byte[] ForeignKey = [.. Tokens.Key.Select(each => (byte)~each)];
 
+    public static TheoryData<string> ForgedNames => [.. Forged().Select(each => each.Name)];
+
     [Theory]
-    [InlineData("garbage")]
-    [InlineData("alg none")]
-    [InlineData("no signature")]
-    [InlineData("expired")]
-    [InlineData("not yet valid")]
-    [InlineData("wrong audience")]
-    [InlineData("wrong issuer")]
-    [InlineData("foreign key")]
+    [MemberData(nameof(ForgedNames))]
     [Trait("Readiness", "25")]
-    public async Task A_token_that_is_not_ours_is_refused(string token)
+    public async Task A_token_that_is_not_ours_is_refused(string name)
     {
-        var client = shared.Host.WithToken(token switch
-        {
-            "alg none" => Unsigned("none"),
-            "no signature" => Unsigned("HS256"),
-            "expired" => Tokens.Make(Claims(), validFrom: -7200, validTo: -3600),
-            "not yet valid" => Tokens.Make(Claims(), validFrom: 3600, validTo: 7200),
-            "wrong audience" => Tokens.Make(Claims(), audience: "https://elsewhere"),
-            "wrong issuer" => Tokens.Make(Claims(), issuer: "elsewhere"),
-            "foreign key" => Tokens.Make(Claims(), key: ForeignKey),
-            _ => token,
-        });
+        var client = shared.Host.WithToken(Forged().Single(each => each.Name == name).Token);
 
         using var answer = await client.GetAsync("/v1/orders");
 
         await answer.ShouldBeProblemAsync(401);
         answer.Headers.WwwAuthenticate.ToString().Should().StartWith("Bearer");
+    }
+
+    [Fact]
+    [Trait("Readiness", "25")]
+    public async Task A_token_counts_alone_and_in_its_header()
+    {
+        var token = Tokens.Of("u");
+        using var query = await shared.Host.Client().GetAsync($"/v1/orders?access_token={token}");
+        using var cookie = await shared.Host.Client().SendAsync(new HttpRequestMessage(HttpMethod.Get, "/v1/orders") { Headers = { { "Cookie", $"access_token={token}" } } });
+
+        await query.ShouldBeProblemAsync(401);
+        await cookie.ShouldBeProblemAsync(401);
+        foreach (var (headers, status) in new[]
+        {
+            ($"Authorization: bearer {token}", 200),
+            ($"Authorization: Bearer {token}\r\nAuthorization: Bearer {token}", 401),
+            ($"Authorization: Bearer {Tokens.Of("other")}\r\nAuthorization: Bearer {token}", 401),
+            ($"Authorization: Basic dTpw\r\nAuthorization: Bearer {token}", 401),
+            ($"Authorization: Basic {token}", 401),
+            ($"Authorization: Bearer{token}", 401),
+            ($"X-Authorization: Bearer {token}", 401),
+        })
+        {
+            await using var stream = await shared.Host.ConnectAsync();
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n\r\n"));
+            (await new StreamReader(stream).ReadLineAsync()).Should().StartWith($"HTTP/1.1 {status} ", headers.Replace(token, "...", StringComparison.Ordinal));
+        }
     }
 
     [Fact]
@@ -117,21 +132,28 @@ public class AccessTests(SharedHost shared)
         user.StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
+    /// <summary>Every route that names an object by its id, whichever there will be; of another's object it says what it says of none.</summary>
     [Fact]
     [Trait("Readiness", "26")]
-    public async Task A_user_finds_nothing_of_anothers()
+    public async Task A_user_finds_and_changes_nothing_of_anothers_on_any_route()
     {
         var (mine, other) = (shared.Host.Client(Testing.NewName()), shared.Host.Client(Testing.NewName()));
         var order = await mine.PlaceAsync();
+        var before = await mine.GetStringAsync($"/v1/orders/{order["id"]}");
+        var routes = Endpoints().Where(endpoint => endpoint.RoutePattern.RawText!.Contains("{id}", StringComparison.Ordinal)).ToList();
 
-        using var read = await other.GetAsync($"/v1/orders/{order["id"]}");
-        using var cancel = await other.PostAsync($"/v1/orders/{order["id"]}/cancel", null);
-        var list = await other.GetFromJsonAsync<JsonObject>("/v1/orders");
-
-        await read.ShouldBeProblemAsync(404);
-        await cancel.ShouldBeProblemAsync(404);
-        list!["items"]!.AsArray().Should().BeEmpty();
-        (await mine.StatusAsync(order)).Should().Be("pending");
+        routes.Should().HaveCountGreaterThan(1);
+        foreach (var endpoint in routes)
+        {
+            foreach (var verb in endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()!.HttpMethods)
+            {
+                using var request = new HttpRequestMessage(new HttpMethod(verb), endpoint.RoutePattern.RawText!.Replace("{id}", (string?)order["id"], StringComparison.Ordinal));
+                using var answer = await other.SendAsync(request);
+                await answer.ShouldBeProblemAsync(404);
+            }
+        }
+        (await other.GetFromJsonAsync<JsonObject>("/v1/orders"))!["items"]!.AsArray().Should().BeEmpty();
+        (await mine.GetStringAsync($"/v1/orders/{order["id"]}")).Should().Be(before);
     }
 
     [Theory]
@@ -160,10 +182,62 @@ public class AccessTests(SharedHost shared)
 
     private static Dictionary<string, object> Claims() => new() { ["sub"] = "u", ["scope"] = "orders:read" };
 
-    private static string Unsigned(string algorithm)
+    private static IEnumerable<(string Name, string Token)> Forged()
     {
-        var body = Tokens.Make(Claims()).Split('.')[1];
-        return $"{System.Buffers.Text.Base64Url.EncodeToString(Encoding.UTF8.GetBytes($$"""{"alg":"{{algorithm}}","typ":"JWT"}"""))}.{body}.";
+        const string payload = """{"sub":"u","scope":"orders:read","iss":"dotnet-user-jwts","aud":"https://localhost:7443","nbf":1,"exp":4102444800}""";
+        const string header = """{"alg":"HS256","typ":"JWT"}""";
+        using var own = RSA.Create(2048);
+        var key = JsonWebKeyConverter.ConvertFromRSASecurityKey(new(own.ExportParameters(includePrivateParameters: false)));
+        string Injected(string member) => Rsa(own, $$"""{"alg":"RS256","typ":"JWT",{{member}}}""", payload);
+
+        return
+        [
+            ("garbage", "garbage"),
+            ("dots", ".."),
+            ("four parts", Tokens.Forge(header, payload, Tokens.Key) + ".x"),
+            ("encrypted", "e30.e30.e30.e30.e30"),
+            ("huge", new string('A', 20_000)),
+            ("huge payload", Tokens.Forge(header, payload[..^1] + $$""","x":"{{new string('x', 12_000)}}"}""", ForeignKey)),
+            .. from alg in (string[])["none", "None", "NONE", "nOnE", "", " none", "null", "HS256 "] select ($"alg '{alg}'", Tokens.Forge($$"""{"alg":"{{alg}}","typ":"JWT"}""", payload, null)),
+            ("alg none, signed", Tokens.Forge("""{"alg":"none"}""", payload, Tokens.Key)),
+            ("no alg", Tokens.Forge("""{"typ":"JWT"}""", payload, Tokens.Key)),
+            ("two algs", Tokens.Forge("""{"alg":"HS256","alg":"none"}""", payload, null)),
+            ("no signature", Tokens.Forge(header, payload, null)),
+            ("signed with nothing", Tokens.Forge("""{"alg":"HS256","kid":"/dev/null"}""", payload, [])),
+            .. from kid in (string[])["../../../../dev/null", "' OR 1=1 --", "https://evil.test/key", "\\u0000", "|id", new('k', 5000)]
+               select ($"kid {kid[..2]}{kid.Length}", Tokens.Forge($$"""{"alg":"HS256","kid":"{{kid}}"}""", payload, ForeignKey)),
+            ("kid that is no text", Tokens.Forge("""{"alg":"HS256","kid":{"a":1}}""", payload, ForeignKey)),
+            ("jwk", Injected($"\"jwk\":{{\"kty\":\"RSA\",\"n\":\"{key.N}\",\"e\":\"{key.E}\"}}")),
+            ("jku", Injected("\"jku\":\"https://evil.test/keys\"")),
+            ("x5u", Injected("\"x5u\":\"https://evil.test/keys\"")),
+            ("x5c", Injected("\"x5c\":[\"MIIB\"]")),
+            ("crit", Tokens.Forge("""{"alg":"HS256","crit":["exp2"],"exp2":1}""", payload, Tokens.Key)),
+            ("crit b64", Tokens.Forge("""{"alg":"HS256","crit":["b64"],"b64":false}""", payload, Tokens.Key)),
+            ("header that is no JSON", Tokens.Forge("alg", payload, Tokens.Key)),
+            ("header that is no object", Tokens.Forge("[]", payload, Tokens.Key)),
+            ("payload that is no JSON", Tokens.Forge(header, "sub", Tokens.Key)),
+            ("payload that is no object", Tokens.Forge(header, "null", Tokens.Key)),
+            ("payload with a lone surrogate", Tokens.Forge(header, payload.Replace("\"u\"", "\"\\ud800\"", StringComparison.Ordinal), ForeignKey)),
+            .. from exp in (string[])["null", "\"x\"", "-1", "1e300", "99999999999999999999", "{}"]
+               select ($"exp {exp}", Tokens.Forge(header, payload.Replace("4102444800", exp, StringComparison.Ordinal), exp is "-1" or "null" ? Tokens.Key : ForeignKey)),
+            ("no exp", Tokens.Forge(header, payload.Replace(",\"exp\":4102444800", "", StringComparison.Ordinal), Tokens.Key)),
+            ("expired", Tokens.Make(Claims(), validFrom: -7200, validTo: -3600)),
+            ("not yet valid", Tokens.Make(Claims(), validFrom: 3600, validTo: 7200)),
+            ("wrong audience", Tokens.Make(Claims(), audience: "https://elsewhere")),
+            ("audience of a longer name", Tokens.Make(Claims(), audience: Tokens.Audience + ".evil.test")),
+            ("no audience", Tokens.Forge(header, payload.Replace("\"aud\"", "\"aux\"", StringComparison.Ordinal), Tokens.Key)),
+            ("wrong issuer", Tokens.Make(Claims(), issuer: "elsewhere")),
+            ("no issuer", Tokens.Forge(header, payload.Replace("\"iss\"", "\"isx\"", StringComparison.Ordinal), Tokens.Key)),
+            ("foreign key", Tokens.Make(Claims(), key: ForeignKey)),
+            ("other algorithm", Tokens.Make(Claims(), algorithm: "HS512")),
+        ];
+    }
+
+    private static string Rsa(RSA key, string header, string payload)
+    {
+        var unsigned = Tokens.Forge(header, payload, null);
+        var signature = key.SignData(Encoding.ASCII.GetBytes(unsigned[..^1]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        return unsigned + Base64Url.EncodeToString(signature);
     }
 
     private IEnumerable<RouteEndpoint> Endpoints() => shared.Host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>();

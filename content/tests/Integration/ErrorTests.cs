@@ -13,6 +13,9 @@ public class ErrorTests(SharedHost shared)
     private static readonly string[] Verbs = ["TRACE", "DELETE", "PATCH", "OPTIONS", "POST", "PUT", "FOO"];
 
     [Theory]
+    [InlineData(200)]
+    [InlineData(201)]
+    [InlineData(304)]
     [InlineData(400)]
     [InlineData(401)]
     [InlineData(403)]
@@ -31,7 +34,7 @@ public class ErrorTests(SharedHost shared)
     [InlineData(504)]
     [Trait("Readiness", "9")]
     [Trait("Readiness", "17")]
-    public async Task Every_error_is_a_problem_with_the_header_set(int status)
+    public async Task Every_answer_has_the_header_set_and_every_error_is_a_problem(int status)
     {
         await using var host = await TestHost.StartAsync(
             services =>
@@ -48,6 +51,9 @@ public class ErrorTests(SharedHost shared)
 
         using var answer = status switch
         {
+            200 => await client.GetAsync("/v1/orders"),
+            201 => await client.SendAsync(Api.Order()),
+            304 => await client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/v1/products") { Headers = { { "If-None-Match", "*" } } }),
             400 => await client.SendAsync(Api.Order("{}")),
             401 => await host.Client().GetAsync("/v1/orders"),
             403 => await host.Client("u", "none").GetAsync("/v1/orders"),
@@ -74,7 +80,11 @@ public class ErrorTests(SharedHost shared)
             return order;
         }
 
-        await answer.ShouldBeProblemAsync(status);
+        if (status >= 400)
+            await answer.ShouldBeProblemAsync(status);
+        ((int)answer.StatusCode).Should().Be(status);
+        answer.ShouldHaveTheHeaderSet(status == 304 ? "no-cache" : "no-store");
+        answer.Headers.Contains("RateLimit").Should().BeTrue();
         answer.Content.Headers.Allow.Should().HaveCount(status == 405 ? 2 : 0);
         (answer.Headers.RetryAfter is not null).Should().Be(status is 429 or 503);
     }

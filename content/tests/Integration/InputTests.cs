@@ -18,6 +18,9 @@ public class InputTests(SharedHost shared)
             ("26", "order", $$"""{"items":[{{item}}],"status":"paid"}""", "$.status"),
             ("26", "order", $$"""{"items":[{{item}}],"total":{"amount":1,"currency":"EUR"} }""", "$.total"),
             ("26", "order", $$"""{"items":[{{item}}],"owner":"me"}""", "$.owner"),
+            ("26", "order", $$"""{"id":"00000000-0000-0000-0000-000000000000","items":[{{item}}]}""", "$.id"),
+            ("26", "order", $$"""{"items":[{{item}}],"createdAt":"2020-01-01T00:00:00Z"}""", "$.createdAt"),
+            ("26", "product", """{"sku":"OTHER","name":"x","price":{"amount":1,"currency":"EUR"}}""", "$.sku"),
             ("26", "product", """{"name":"x","price":{"amount":1,"currency":"EUR"},"version":9}""", "$.version"),
             ("3", "order", $$"""{"items":[{{item}}],"items":[{{item}}]}""", "$.items"),
             ("3", "order", """{"items":[{"sku":"COFFEE-1KG","quantity":1,"quantity":2}]}""", "$.items[0].quantity"),
@@ -97,6 +100,13 @@ public class InputTests(SharedHost shared)
     [InlineData("application/xml", 415)]
     [InlineData("application/json; charset=utf-16", 415)]
     [InlineData("application/json; charset=iso-8859-1", 415)]
+    [InlineData("application/json; charset=nonsense", 415)]
+    [InlineData("application/json; charset=utf-7", 415)]
+    [InlineData("application/json; charset=", 415)]
+    [InlineData("application/json; charset=\"utf-16\"", 415)]
+    [InlineData("application/json; charset=utf-8; charset=nonsense", 415)]
+    [InlineData("application/json, application/json; charset=nonsense", 415)]
+    [InlineData("application/json; charset=\"utf-8\"", 201)]
     [InlineData("application/json; charset=UTF-8", 201)]
     [InlineData("application/json", 201)]
     [Trait("Readiness", "8")]
@@ -134,6 +144,12 @@ public class InputTests(SharedHost shared)
     [InlineData("/v1/products?other=%00")]
     [InlineData("/v1/products?after=%ED%A0%80")]
     [InlineData("/v1/products/%ED%A0%80")]
+    [InlineData("/v1/products?after=a%0d%0ab")]
+    [InlineData("/v1/products?other=%1b[31m")]
+    [InlineData("/v1/products?other=%7f")]
+    [InlineData("/v1/products?other=%c2%85")]
+    [InlineData("/v1/products/A%00")]
+    [InlineData("/v1/products/A%0aB")]
     [InlineData("/v1/products?limit=1&limit=1")]
     [InlineData("/v1/products?limit=1&LIMIT=1")]
     [InlineData("/v1/products?limit=")]
@@ -150,6 +166,9 @@ public class InputTests(SharedHost shared)
     [Theory]
     [InlineData("'; DROP TABLE products; --")]
     [InlineData("<script>alert(1)</script> ${7*7} {{7*7}}")]
+    [InlineData("' OR '1'='1' UNION SELECT id FROM orders -- /* \\' \\x27 %27 ' || pg_sleep(9) || '")]
+    [InlineData("@name :name $1 ? {0} %s %n $(id) `id` = ANY(@skus) clock_ms() COLLATE \"C\"")]
+    [InlineData("\u00a0\u200b\ufeff\uffff\u2028 Z\u0351\u036b\u0343 \u0130\u0131\ud83d\udc69\u200d\ud83d\udc67")]
     [InlineData("\u202e\u0007\r\n\\\"🦆 e\u0301")]
     [Trait("Readiness", "15")]
     public async Task A_hostile_text_comes_back_as_it_was_sent(string name)

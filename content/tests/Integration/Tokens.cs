@@ -1,4 +1,6 @@
+using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 
@@ -13,7 +15,7 @@ internal static class Tokens
 
     public static readonly string[] AllScopes = ["orders:read", "orders:write", "products:write"];
 
-    public static byte[] Key { get; } = RandomNumberGenerator.GetBytes(32);
+    public static byte[] Key { get; } = RandomNumberGenerator.GetBytes(64); // long enough for every algorithm
 
     /// <param name="scopes">A text is one claim, a list of texts repeated ones; none given is all scopes.</param>
     public static string Of(string user, params object[] scopes) =>
@@ -25,13 +27,21 @@ internal static class Tokens
         string audience = Audience,
         byte[]? key = null,
         int validFrom = -60,
-        int validTo = 3600) => new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(new SecurityTokenDescriptor
+        int validTo = 3600,
+        string algorithm = SecurityAlgorithms.HmacSha256) => new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(new SecurityTokenDescriptor
         {
             Claims = claims,
             Issuer = issuer,
             Audience = audience,
             NotBefore = DateTime.UtcNow.AddSeconds(validFrom),
             Expires = DateTime.UtcNow.AddSeconds(validTo),
-            SigningCredentials = new SigningCredentials(new SymmetricSecurityKey(key ?? Key), SecurityAlgorithms.HmacSha256),
+            SigningCredentials = new SigningCredentials(new SymmetricSecurityKey(key ?? Key), algorithm),
         });
+
+    /// <summary>Any text as header and payload, with a signature (HMAC-SHA256) where there is a key.</summary>
+    public static string Forge(string header, string payload, byte[]? key)
+    {
+        var text = $"{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(header))}.{Base64Url.EncodeToString(Encoding.UTF8.GetBytes(payload))}";
+        return $"{text}.{(key is null ? "" : Base64Url.EncodeToString(HMACSHA256.HashData(key, Encoding.ASCII.GetBytes(text))))}";
+    }
 }

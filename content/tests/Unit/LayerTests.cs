@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using Storefront.Utilities;
 
@@ -48,5 +49,20 @@ public class LayerTests
 
         engines.Should().HaveCountGreaterThan(1);
         engines.SelectMany(engine => Layers.Files(assembly, engine)).Distinct().Should().Equal("Registration.cs");
+    }
+
+    /// <summary>Then the build refuses any other argument (CA1857), so that no input becomes a part of a statement.</summary>
+    [Fact]
+    [Trait("Readiness", "15")]
+    public void Whatever_runs_SQL_takes_constants_alone()
+    {
+        var parameters = from type in typeof(Money).Assembly.GetTypes()
+                         from method in type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly)
+                         where typeof(Task).IsAssignableFrom(method.ReturnType)
+                         from parameter in method.GetParameters()
+                         where parameter.Name == "sql"
+                         select parameter;
+
+        parameters.Should().HaveCountGreaterThan(3).And.OnlyContain(parameter => parameter.IsDefined(typeof(ConstantExpectedAttribute), false));
     }
 }

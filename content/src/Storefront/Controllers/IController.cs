@@ -9,6 +9,9 @@ public interface IController
     static abstract void Map(IEndpointRouteBuilder routes);
 }
 
+/// <param name="Requests">How many of the caller's share one call takes.</param>
+public sealed record RequestCost(int Requests);
+
 public static class ControllerExtensions
 {
     /// <summary>Maps all controllers under /v1.</summary>
@@ -28,6 +31,9 @@ public static class ControllerExtensions
             route.ProducesProblem(status);
         return route.WithName(id).WithSummary(summary);
     }
+
+    /// <summary>For what costs the service more than a read: it takes as much of the caller's share (Limits) as so many requests.</summary>
+    internal static RouteHandlerBuilder Costs(this RouteHandlerBuilder route, int requests) => route.WithMetadata(new RequestCost(requests));
 
     /// <summary>The caller, whose objects these are: `sub`, without which no token is accepted.</summary>
     internal static string Subject(this ClaimsPrincipal user) => user.FindFirstValue("sub")!;

@@ -27,7 +27,7 @@ public sealed class OrderController : IController
     public static void Map(IEndpointRouteBuilder routes)
     {
         var orders = routes.MapGroup("/orders").WithTags("Orders");
-        orders.MapPost("/", PlaceOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(PlaceOrder), "Place an order", 422);
+        orders.MapPost("/", PlaceOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(PlaceOrder), "Place an order", 422).Costs(5);
         orders.MapGet("/", ListOrders).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(ListOrders), "List your orders, newest first");
         orders.MapGet("/{id}", GetOrder).RequireAuthorization(Scopes.OrdersRead).Operation(nameof(GetOrder), "Read one of your orders", 404);
         orders.MapPost("/{id}/cancel", CancelOrder).RequireAuthorization(Scopes.OrdersWrite).Operation(nameof(CancelOrder), "Cancel an order before it is charged", 404, 409);

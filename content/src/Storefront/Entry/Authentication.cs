@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.Extensions.Configuration.UserSecrets;
 using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 using Storefront.Controllers;
 
@@ -35,8 +36,23 @@ internal static class Authentication
             jwt.TokenValidationParameters.ValidAlgorithms = builder.Environment.IsDevelopment()
                 ? [.. publicKeys, SecurityAlgorithms.HmacSha256] // what `dotnet user-jwts` signs with
                 : publicKeys;
-            jwt.Events = new() { OnChallenge = challenge => challenge.AuthenticateFailure is null ? Task.CompletedTask : NeedIssuerAsync(jwt, challenge.HttpContext.RequestAborted) };
+            jwt.RefreshInterval = TimeSpan.FromSeconds(10); // at the most so often a token with an unknown key makes us ask the issuer for its keys
+            jwt.AutomaticRefreshInterval = TimeSpan.FromMinutes(5); // so long a key counts that the issuer has withdrawn
+            jwt.Events = new()
+            {
+                OnTokenValidated = valid =>
+                {
+                    if (valid.SecurityToken is JsonWebToken token && token.TryGetHeaderValue<object>("crit", out _))
+                        valid.Fail("The token has extensions that must be understood (RFC 7515, 4.1.11), and none is."); // the framework does not look
+                    return Task.CompletedTask;
+                },
+                OnChallenge = challenge => challenge.AuthenticateFailure is null ? Task.CompletedTask : NeedIssuerAsync(jwt, challenge.HttpContext.RequestAborted),
+            };
         });
+
+        // The "last known good" keys would count for an hour more, those included that the issuer has withdrawn.
+        builder.Services.PostConfigure<JwtBearerOptions>(
+            JwtBearerDefaults.AuthenticationScheme, jwt => (jwt.ConfigurationManager as BaseConfigurationManager)?.UseLastKnownGoodConfiguration = false);
 
         // A key that `dotnet user-jwts` makes while the service runs counts at once.
         builder.Services.AddSingleton<IOptionsChangeTokenSource<JwtBearerOptions>>(

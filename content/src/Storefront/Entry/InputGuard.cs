@@ -12,14 +12,18 @@ internal static class InputGuard
             return next(http);
         if (!Acceptable(http.Request.GetTypedHeaders().Accept))
             return http.WriteProblemAsync(StatusCodes.Status406NotAcceptable, "The service answers in application/json.");
-        if (http.Request.ContentType is { } type && MediaTypeHeaderValue.TryParse(type, out var media) && !IsUtf8(media.Charset))
-            return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
+        if (MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var media) && media.Parameters.Count > 0)
+        {
+            if (!media.Parameters.Where(parameter => parameter.Name.Equals("charset", StringComparison.OrdinalIgnoreCase)).All(parameter => IsUtf8(parameter.Value)))
+                return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
+            http.Request.ContentType = media.MediaType.Value; // the framework fails on a charset in quotes
+        }
         if (http.Request.Query.FirstOrDefault(field => field.Value.Count > 1 || field.Value.ToString().Any(char.IsControl)).Key is { } name)
             return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
         return next(http);
     });
 
-    private static bool IsUtf8(StringSegment charset) => !charset.HasValue || HeaderUtilities.RemoveQuotes(charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase);
+    private static bool IsUtf8(StringSegment charset) => HeaderUtilities.RemoveQuotes(charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase);
 
     private static bool Acceptable(IList<MediaTypeHeaderValue> accept) =>
         accept.Count == 0 || accept.Any(range => range.Quality is not 0 && Answers.Any(answer => answer.IsSubsetOf(range)));

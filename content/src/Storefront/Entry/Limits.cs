@@ -3,6 +3,7 @@ using System.Net;
 using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Storefront.Controllers;
 using Storefront.Repositories;
 
 namespace Storefront.Entry;
@@ -21,7 +22,7 @@ public sealed record LimitSettings
     [Range(1, 10_000)]
     public int ConcurrentRequests { get; init; } = 200;
 
-    /// <summary>Of one user, or of one address where there is no token; the rest gets a 429.</summary>
+    /// <summary>Of one user, or of one address where there is no token; the rest gets a 429. A route may cost more than one: see Costs.</summary>
     [Range(1, 1_000_000)]
     public int RequestsPerSecond { get; init; } = 100;
 
@@ -46,21 +47,37 @@ internal static class Limits
             kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
         });
         builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds) });
+        builder.Services.AddSingleton<MemoryPressure>();
         builder.Services.AddRateLimiter();
         builder.Services.AddOptions<RateLimiterOptions>().Configure<IServiceProvider>((limiter, provider) =>
         {
-            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), PerCaller(settings, provider));
+            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), new Priced(PerCaller(settings, provider), settings));
             limiter.OnRejected = (rejected, _) =>
             {
                 // Only the limiter of a caller knows when to come back; the one of all callers means that the service is full.
-                var perCaller = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait);
-                rejected.HttpContext.Response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-                return new ValueTask(perCaller
-                    ? rejected.HttpContext.WriteProblemAsync(StatusCodes.Status429TooManyRequests, "Too many requests of one caller.")
-                    : rejected.HttpContext.WriteProblemAsync(StatusCodes.Status503ServiceUnavailable, "The service is full."));
+                return new ValueTask(rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait)
+                    ? RefuseAsync(rejected.HttpContext, StatusCodes.Status429TooManyRequests, wait, "Too many requests of one caller.")
+                    : RefuseAsync(rejected.HttpContext, StatusCodes.Status503ServiceUnavailable, TimeSpan.Zero, "The service is full."));
             };
         });
     }
+
+    /// <summary>Takes on nothing more while memory is short: a process that is killed for it loses all that it has taken on.</summary>
+    public static void UseShedding(this WebApplication app)
+    {
+        var memory = app.Services.GetRequiredService<MemoryPressure>();
+        app.Use((http, next) => http.IsProbe() || !memory.IsHigh()
+            ? next(http)
+            : RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, TimeSpan.FromSeconds(5), "The service is short of memory."));
+    }
+
+    private static Task RefuseAsync(HttpContext http, int status, TimeSpan wait, string reason)
+    {
+        http.Response.Headers.RetryAfter = Seconds(wait);
+        return http.WriteProblemAsync(status, reason);
+    }
+
+    private static string Seconds(TimeSpan wait) => Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
 
     private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
         key, _ => new() { PermitLimit = settings.ConcurrentRequests }));
@@ -75,11 +92,10 @@ internal static class Limits
             ReplenishmentPeriod = TimeSpan.FromSeconds(1),
             AutoReplenishment = false,
         };
-        if (provider.GetService<SharedLimit>() is not { } shared)
-            return ExceptProbes(Caller, key => RateLimitPartition.GetTokenBucketLimiter(key, _ => local));
+        var shared = provider.GetService<SharedLimit>();
         var decisions = provider.GetRequiredService<IMeterFactory>().Create(Meter).CreateCounter<long>(
-            "limiter.decisions", description: "By limiter (redis, or memory while Redis is away) and decision (allowed, refused).");
-        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, caller => new SharedLimiter(caller, shared, local, decisions)));
+            "limiter.decisions", description: "By limiter (redis, or memory where Redis is not set or away) and decision (allowed, refused).");
+        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, caller => new CallerLimiter(caller, shared, local, decisions)));
     }
 
     private static PartitionedRateLimiter<HttpContext> ExceptProbes(Func<HttpContext, string> key, Func<string, RateLimitPartition<string>> limiter) =>
@@ -95,4 +111,72 @@ internal static class Limits
             ? new IPNetwork(new IPAddress([.. address.GetAddressBytes()[..8], .. new byte[8]]), 64).ToString()
             : address.MapToIPv4().ToString();
     }
+
+    /// <summary>Takes from the share of the caller what the route costs, and says what is left of it (draft-ietf-httpapi-ratelimit-headers-10).</summary>
+    private sealed class Priced(PartitionedRateLimiter<HttpContext> callers, LimitSettings settings) : PartitionedRateLimiter<HttpContext>
+    {
+        private readonly string _policy = $"\"default\";q={settings.Burst};w={Seconds(Refill(settings, settings.Burst))}";
+
+        public override RateLimiterStatistics? GetStatistics(HttpContext resource) => callers.GetStatistics(resource);
+
+        protected override RateLimitLease AttemptAcquireCore(HttpContext resource, int permitCount)
+        {
+            var lease = callers.AttemptAcquire(resource, Cost(resource));
+            return lease.IsAcquired ? Said(resource, lease) : lease; // where it refuses it is asked again, by the method below
+        }
+
+        protected override async ValueTask<RateLimitLease> AcquireAsyncCore(HttpContext resource, int permitCount, CancellationToken cancellationToken) =>
+            Said(resource, await callers.AcquireAsync(resource, Cost(resource), cancellationToken));
+
+        private int Cost(HttpContext http) => Math.Min(settings.Burst, http.GetEndpoint()?.Metadata.GetMetadata<RequestCost>()?.Requests ?? 1);
+
+        private RateLimitLease Said(HttpContext http, RateLimitLease lease)
+        {
+            if (!lease.TryGetMetadata(CallerLimiter.Left, out var left))
+                return lease;
+            var wait = lease.TryGetMetadata(MetadataName.RetryAfter, out var retry) ? retry : Refill(settings, settings.Burst - left);
+            http.Response.OnStarting(static state => // an error on the way takes away what is set at once
+            {
+                var (answer, policy, limit) = ((HttpResponse, string, string))state;
+                (answer.Headers["RateLimit-Policy"], answer.Headers["RateLimit"]) = (policy, limit);
+                return Task.CompletedTask;
+            }, (http.Response, _policy, $"\"default\";r={left};t={Seconds(wait)}"));
+            return lease;
+        }
+    }
+
+    private static TimeSpan Refill(LimitSettings settings, long requests) => TimeSpan.FromSeconds((double)requests / settings.RequestsPerSecond);
+}
+
+/// <summary>Whether this process is close to the end of its memory. The collector knows the limit of its container.</summary>
+public partial class MemoryPressure(ILogger<MemoryPressure> logger)
+{
+    private const int Milliseconds = 250; // between two looks
+
+    private long _next;
+    private volatile bool _isHigh;
+
+    public bool IsHigh()
+    {
+        var (now, next) = (Environment.TickCount64, Volatile.Read(ref _next));
+        if (now < next || Interlocked.CompareExchange(ref _next, now + Milliseconds, next) != next)
+            return _isHigh;
+        var isHigh = Measure();
+        if (isHigh && !_isHigh)
+            Short(Environment.WorkingSet >> 20);
+        return _isHigh = isHigh;
+    }
+
+    protected virtual bool Measure()
+    {
+        var last = GC.GetGCMemoryInfo(); // what the last collection saw
+        var isHigh = last.MemoryLoadBytes >= last.HighMemoryLoadThresholdBytes
+            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody
+        if (isHigh)
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false); // who sheds all allocates nothing: there would be no other
+        return isHigh;
+    }
+
+    [LoggerMessage(20, LogLevel.Warning, "Short of memory at {Megabytes} MB: new requests are refused")]
+    private partial void Short(long megabytes);
 }

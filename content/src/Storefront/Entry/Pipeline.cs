@@ -25,7 +25,7 @@ internal static class Pipeline
         builder.AddTelemetry();
         builder.AddDocs();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
-            policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "Retry-After")));
+            policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
         if (builder.Configuration.Has("worker"))
             AddWorkers(builder.Services);
     }
@@ -53,6 +53,7 @@ internal static class Pipeline
         app.UseRouting();
         app.UseRequestTimeouts();
         app.UseCors();
+        app.UseShedding();
         app.UseAuthentication();
         app.UseRateLimiter();
         app.Use(RefuseWhatIsNotThere);

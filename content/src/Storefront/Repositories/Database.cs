@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+using System.Diagnostics.CodeAnalysis;
 using Dapper;
 using DbUp.Builder;
 using DbUp.Engine;
@@ -8,7 +9,8 @@ namespace Storefront.Repositories;
 
 /// <summary>
 /// The database behind all repositories, one subclass per engine. SQL is written once, for PostgreSQL; what an engine says
-/// differently it translates in <see cref="Rewrite"/>. The text is constant, so a translation is made once.
+/// differently it translates in <see cref="Rewrite"/>. The text is constant, so a translation is made once, and no input gets into it:
+/// SQL put together at run time does not build (CA1857).
 /// </summary>
 public abstract class Database
 {
@@ -31,11 +33,11 @@ public abstract class Database
     /// </summary>
     public Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => ExplainAsync(() => TransactAsync(work, cancellation));
 
-    internal Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters, CancellationToken cancellation, Func<IReadOnlyList<T>, bool>? mayLag = null) =>
+    internal Task<IReadOnlyList<T>> QueryAsync<T>([ConstantExpected] string sql, object? parameters, CancellationToken cancellation, Func<IReadOnlyList<T>, bool>? mayLag = null) =>
         ReadAsync(session => session.QueryAsync<T>(sql, parameters), cancellation, mayLag);
 
     /// <returns>The number of rows.</returns>
-    internal Task<int> ExecuteAsync(string sql, object? parameters, CancellationToken cancellation) =>
+    internal Task<int> ExecuteAsync([ConstantExpected] string sql, object? parameters, CancellationToken cancellation) =>
         WriteAsync(session => session.ExecuteAsync(sql, parameters), cancellation);
 
     /// <exception cref="OperationalException">The database cannot be used as it is; the message says what to do.</exception>
@@ -128,9 +130,9 @@ public sealed class Session(Database database, DbConnection connection, DbTransa
 
     internal void Committed() => _committed?.Invoke();
 
-    internal Task<int> ExecuteAsync(string sql, object? parameters = null) => connection.ExecuteAsync(Command(sql, parameters));
+    internal Task<int> ExecuteAsync([ConstantExpected] string sql, object? parameters = null) => connection.ExecuteAsync(Command(sql, parameters));
 
-    internal async Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object? parameters = null) =>
+    internal async Task<IReadOnlyList<T>> QueryAsync<T>([ConstantExpected] string sql, object? parameters = null) =>
         (await connection.QueryAsync<T>(Command(sql, parameters))).AsList();
 
     private CommandDefinition Command(string sql, object? parameters) =>

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Storefront.Repositories;
 
 /// <summary>A job as a worker gets it. <paramref name="Attempt"/> counts this one too.</summary>
@@ -74,35 +76,39 @@ public sealed class Outbox(Database database) : IDisposable
     /// Puts the job back for another attempt, or among the dead ones where no delay is given. A worker that has lost its lease
     /// changes nothing; of a job that came through a broker neither does one that is done, or has been tried more often since.
     /// </summary>
-    public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation) =>
-        database.ExecuteAsync(
-            job.LeaseToken is not null
-                ? """
-                  UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
-                  WHERE id = @Id AND lease_token = @LeaseToken
-                  """
-                : """
-                  INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
-                  SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, @CreatedAt, @error
-                  WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id)
-                  ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
-                    last_error = excluded.last_error, lease_until = 0, lease_token = NULL
-                  WHERE excluded.attempt > outbox.attempt
-                  """,
-            new
-            {
-                job.Id,
-                job.Type,
-                job.Body,
-                job.Trace,
-                job.Attempt,
-                job.CreatedAt,
-                job.LeaseToken,
-                state = delay is null ? 1 : 0,
-                delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
-                error = Storable(reason),
-            },
-            cancellation);
+    public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation)
+    {
+        var values = new
+        {
+            job.Id,
+            job.Type,
+            job.Body,
+            job.Trace,
+            job.Attempt,
+            job.CreatedAt,
+            job.LeaseToken,
+            state = delay is null ? 1 : 0,
+            delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
+            error = Storable(reason),
+        };
+        return job.LeaseToken is not null
+            ? database.ExecuteAsync(
+                """
+                UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
+                WHERE id = @Id AND lease_token = @LeaseToken
+                """,
+                values, cancellation)
+            : database.ExecuteAsync(
+                """
+                INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
+                SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, @CreatedAt, @error
+                WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id)
+                ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
+                  last_error = excluded.last_error, lease_until = 0, lease_token = NULL
+                WHERE excluded.attempt > outbox.attempt
+                """,
+                values, cancellation);
+    }
 
     public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>
         database.QueryAsync<DeadJob>(
@@ -139,7 +145,7 @@ public sealed class Outbox(Database database) : IDisposable
             continue; // one look finds all that were added
     }
 
-    private Task ExecuteAsync(string sql, IReadOnlyList<Job> jobs, CancellationToken cancellation) => jobs.Count == 0
+    private Task ExecuteAsync([ConstantExpected] string sql, IReadOnlyList<Job> jobs, CancellationToken cancellation) => jobs.Count == 0
         ? Task.CompletedTask
         : database.ExecuteAsync(sql, new { ids = jobs.Select(job => job.Id).ToArray(), jobs[0].LeaseToken }, cancellation);
 

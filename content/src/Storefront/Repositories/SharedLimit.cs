@@ -8,23 +8,25 @@ public sealed class SharedLimit(Redis redis)
     private const string Script =
         """
         local time = redis.call('TIME')
-        local now, interval, burst = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2])
-        local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + interval
-        local wait = full - now - burst * interval
-        if wait > 0 then
-          return math.ceil(wait)
+        local now, interval, burst, cost = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+        local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+        local left = burst - (full - now) / interval
+        if left < cost then
+          return { math.ceil((cost - left) * interval), math.max(0, math.floor(left)) }
         end
+        full = full + cost * interval
         redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
-        return 0
+        return { 0, math.floor(left - cost) }
         """;
 
     /// <param name="caller">Of any length and content: Redis gets its fingerprint.</param>
-    /// <returns>How long to wait, zero if the caller may go on; null if Redis does not say.</returns>
-    public async Task<TimeSpan?> TakeAsync(string caller, int perSecond, int burst, CancellationToken cancellation)
+    /// <returns>How long to wait, zero if the caller may go on, and how much of the burst is left; null if Redis does not say.</returns>
+    public Task<(TimeSpan Wait, long Left)?> TakeAsync(string caller, int cost, int perSecond, int burst, CancellationToken cancellation)
     {
         RedisKey[] keys = [redis.Name("limit:" + Fingerprint.Of([caller]))];
-        RedisValue[] arguments = [1_000_000d / perSecond, burst];
-        var wait = await redis.TryAsync(async database => (long?)await database.ScriptEvaluateAsync(Script, keys, arguments), null, cancellation);
-        return wait is { } microseconds ? TimeSpan.FromMicroseconds(microseconds) : null;
+        RedisValue[] arguments = [1_000_000d / perSecond, burst, cost];
+        return redis.TryAsync<(TimeSpan, long)?>(
+            async database => (long[]?)await database.ScriptEvaluateAsync(Script, keys, arguments) is [var microseconds, var left] ? (TimeSpan.FromMicroseconds(microseconds), left) : null,
+            null, cancellation);
     }
 }

@@ -131,6 +131,31 @@ public sealed class RedisTests : IAsyncLifetime
         metrics.Should().MatchRegex("limiter_decisions_total\\{[^}]*decision=\"allowed\",limiter=\"redis\"\\} [1-9]").And.MatchRegex("limiter_decisions_total\\{[^}]*decision=\"refused\",limiter=\"redis\"\\} [1-9]");
     }
 
+    [Fact]
+    [Trait("Readiness", "28")]
+    public async Task What_is_left_to_a_caller_is_what_all_instances_have_left()
+    {
+        var settings = new[] { ("Limits:Burst", "1000"), ("Limits:RequestsPerSecond", "1") };
+        await using var a = await StartAsync(_given, settings: settings);
+        await using var b = await StartAsync(_given, a.Database, settings: settings);
+        await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
+        double local;
+        HttpResponseMessage first, second;
+        var watch = new Stopwatch();
+        do
+        {
+            var user = Testing.NewName();
+            (local, watch) = (await CountAsync(a, Local) + await CountAsync(b, Local), Stopwatch.StartNew());
+            first = await a.Client(user).SendAsync(Api.Order());
+            second = await b.Client(user).GetAsync("/v1/orders");
+        }
+        while (await CountAsync(a, Local) + await CountAsync(b, Local) > local); // a busy machine may let Redis seem away
+
+        first.Headers.GetValues("RateLimit").Should().Equal("\"default\";r=995;t=5");
+        var left = int.Parse(Regex.Match(second.Headers.GetValues("RateLimit").Single(), "r=(\\d+)").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
+        left.Should().BeInRange(994, Math.Min(998, 995 + (int)watch.Elapsed.TotalSeconds));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
