@@ -132,6 +132,7 @@ public sealed class TlsTests
                 (await SerialAsync(site, service)).Should().Be(old);
         }
         service.Log.Should().ContainSingle(line => line.Is("Kept")).Which.Text("message").Should().Contain("Kestrel__Certificates__Default");
+        service.Log.Should().NotContain(line => line.Text("level") == "Error" || line.Text("level") == "Critical");
         string.Concat(service.Lines).Should().NotContain("PRIVATE KEY");
 
         mount.Swap((certificate, key));

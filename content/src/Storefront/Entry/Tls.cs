@@ -26,7 +26,7 @@ internal static partial class Tls
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.ConfigurationLoader = null; // on a new certificate it would close the ports, and cut connections
+            kestrel.ConfigurationLoader = null; // it watches the files, too, and takes a pair that is half written for an error
             kestrel.ConfigureHttpsDefaults(https =>
             {
                 https.SslProtocols = System.Security.Authentication.SslProtocols.Tls12 | System.Security.Authentication.SslProtocols.Tls13;
