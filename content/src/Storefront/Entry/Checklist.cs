@@ -1,6 +1,3 @@
-using System.Data.Common;
-using System.Net;
-using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.Extensions.Options;
 using Storefront.Repositories;
@@ -18,7 +15,7 @@ internal sealed record ChecklistItem(string Name, Func<CancellationToken, Task<s
 }
 
 /// <summary>What must hold before the service is let loose. No line tells the value of a secret.</summary>
-internal static partial class Checklist
+internal static class Checklist
 {
     private const string Issuer = $"{Authentication.Section}:Authority";
     private const string Audience = $"{Authentication.Section}:ValidAudiences:0";
@@ -45,7 +42,7 @@ internal static partial class Checklist
             new("hosts", () => Demand(settings.IsGiven("AllowedHosts") && !settings["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"), "AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder", settings["AllowedHosts"]!), development),
             new("proxies", () => Demand(Pipeline.TrustedNetworks(settings).All(network => network.PrefixLength > 0), "Proxy:TrustedNetworks", "must not trust the whole Internet", $"{Pipeline.TrustedNetworks(settings).Length} trusted networks"), development),
             new("encryption", app.CheckConnections, development),
-            new("passwords", () => CheckPasswords(settings), development),
+            new("passwords", () => Passwords.Check(settings), development),
             new("telemetry", () => Demand(Uri.TryCreate(settings[Telemetry], UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https", Telemetry, "must be an http:// or https:// address"), IsSet(settings, Telemetry) ? null : "no export is set up"),
         ];
     }
@@ -150,45 +147,4 @@ internal static partial class Checklist
     private static OperationalException Unfit(string why) => new(Failure.Unavailable, why);
 
     private static bool IsSet(IConfiguration settings, string key) => !string.IsNullOrEmpty(settings[key]);
-
-    /// <summary>A server that only this machine reaches may have any; one without a password says by other means who may come in.</summary>
-    private static string CheckPasswords(IConfiguration settings)
-    {
-        foreach (var name in (string[])["Database", "Redis", "RabbitMq"])
-        {
-            var (hosts, password) = Read(name, settings.GetConnectionString(name) ?? "");
-            if (password.Length > 0 && !hosts.All(IsLoopback) && (password.Length < 12 || password.Distinct().Count() < 6 || Common().IsMatch(password)))
-                throw Settings.Refused($"ConnectionStrings:{name}", "holds a password that is common, a placeholder, or shorter than 12 characters");
-        }
-        return "none that is short or common";
-    }
-
-    /// <summary>Three ways to write the same: an address, a list with ',', fields with ';'. What cannot be read is refused by whoever connects with it.</summary>
-    private static (string[] Hosts, string Password) Read(string name, string connection)
-    {
-        if (name == "RabbitMq")
-            return Uri.TryCreate(connection, UriKind.Absolute, out var uri) ? ([uri.Host], uri.UserInfo.Split(':', 2) is [_, var password] ? Uri.UnescapeDataString(password) : "guest") : ([], ""); // the client's default
-        if (name == "Redis")
-        {
-            var parts = connection.Split(',', StringSplitOptions.TrimEntries).ToLookup(part => part.Contains('=', StringComparison.Ordinal));
-            return ([.. parts[false]], parts[true].Select(part => part.Split('=', 2)).LastOrDefault(part => part[0].Trim().Equals("password", StringComparison.OrdinalIgnoreCase))?[1].Trim() ?? "");
-        }
-        var fields = new DbConnectionStringBuilder();
-        try
-        {
-            fields.ConnectionString = connection;
-        }
-        catch (ArgumentException)
-        {
-        }
-        string Field(params string[] synonyms) => synonyms.Select(synonym => fields.TryGetValue(synonym, out var value) ? $"{value}" : "").FirstOrDefault(value => value.Length > 0, "");
-        return (Field("Host", "Server").Split(','), Field("Password", "PWD", "PSW"));
-    }
-
-    /// <param name="host">With or without a port; a path is a socket of this machine.</param>
-    private static bool IsLoopback(string host) =>
-        host.Length == 0 || host.StartsWith('/') || (IPAddress.TryParse(host, out var address) ? IPAddress.IsLoopback(address) : Uri.TryCreate($"tcp://{host}", UriKind.Absolute, out var uri) && uri.IsLoopback);
-
-    [GeneratedRegex(@"^([\W\d_]|pass(word|w0rd)?|secret|admin(istrator)?|guest|postgres(ql)?|redis|rabbit(mq)?|change|me|default|root|user|test|qwerty|letmein|welcome|super|my|your|the|app|example|placeholder|storefront)+$", RegexOptions.IgnoreCase)]
-    private static partial Regex Common();
 }

@@ -40,7 +40,7 @@ public sealed class OrderService(
     }
 
     public async Task<Order> GetAsync(string id, string owner, CancellationToken cancellation) =>
-        await orders.FindAsync(id, owner, cancellation) ?? throw new OperationalException(Failure.NotFound, $"There is no order {id}.");
+        await orders.FindAsync(id, owner, cancellation) ?? throw new OperationalException(Failure.NotFound, "There is no such order.");
 
     public async Task<Slice<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation) =>
         Slice<Order>.Of(await orders.ListAsync(owner, status, after, limit + 1, cancellation), limit, order => order.Id);
@@ -59,9 +59,9 @@ public sealed class OrderService(
     private async Task<Order> PriceAsync(Session session, string owner, IReadOnlyList<(string Sku, int Quantity)> lines)
     {
         var known = (await products.FindAllAsync(session, [.. lines.Select(line => line.Sku).Distinct()])).ToDictionary(product => product.Sku);
-        var items = lines.Select(line => known.TryGetValue(line.Sku, out var product)
+        var items = lines.Select((line, index) => known.TryGetValue(line.Sku, out var product)
                 ? new OrderItem(product.Sku, line.Quantity, new Money(product.Amount, product.Currency))
-                : throw new OperationalException(Failure.Refused, $"There is no product {line.Sku}."))
+                : throw new OperationalException(Failure.Refused, $"There is no such product: items[{index}].sku."))
             .ToList();
         var currency = items[0].Price.Currency;
         if (items.Exists(item => item.Price.Currency != currency))

@@ -5,7 +5,7 @@ namespace Storefront.Services;
 public sealed class ProductService(IProductRepository products)
 {
     public async Task<Product> GetAsync(string sku, CancellationToken cancellation) =>
-        await products.FindAsync(sku, cancellation) ?? throw new OperationalException(Failure.NotFound, $"There is no product {sku}.");
+        await products.FindAsync(sku, cancellation) ?? throw new OperationalException(Failure.NotFound, "There is no such product.");
 
     public async Task<Slice<Product>> ListAsync(string? after, int limit, CancellationToken cancellation) =>
         Slice<Product>.Of(await products.ListAsync(after, limit + 1, cancellation), limit, product => product.Sku);
