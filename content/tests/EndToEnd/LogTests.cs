@@ -53,6 +53,24 @@ public sealed class LogTests
         service.Lines.Should().NotContain(text => text.Contains("q=1", StringComparison.Ordinal) || text.Contains("requestPath", StringComparison.Ordinal));
     }
 
+    /// <summary>Over the outbox and, where there is one, the broker.</summary>
+    [Fact, Trait("Readiness", "55")]
+    public async Task A_job_goes_on_in_the_trace_of_the_request_that_made_it()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.Fail;
+        await using var service = await site.ServeAsync("Jobs__MaxAttempts=2", "Jobs__BackoffSeconds=0.05");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        var trace = Guid.NewGuid().ToString("N");
+        http.DefaultRequestHeaders.Add("traceparent", $"00-{trace}-00f067aa0ba902b7-01");
+
+        await http.PlaceOrderAsync();
+
+        (await service.LineAsync(line => line.Is("Failed"))).Text("traceId").Should().Be(trace);
+        (await service.LineAsync(line => line.Is("Died"))).Text("traceId").Should().Be(trace);
+    }
+
     [Fact, Trait("Readiness", "32")]
     public async Task Nothing_that_callers_send_ends_a_line_or_begins_another()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data.Common;
 using Dapper;
 using DotNet.Testcontainers.Containers;
@@ -11,15 +12,23 @@ using Testcontainers.Redis;
 
 namespace Engines;
 
-/// <summary>The servers that all tests of a run share: those of TEST_DATABASE, TEST_REDIS and TEST_RABBITMQ, or containers, which end with the run.</summary>
+/// <summary>
+/// The servers that all tests of a run share: those of TEST_DATABASE, TEST_REDIS and TEST_RABBITMQ, else this machine's programs,
+/// else containers. What is started here ends with the run.
+/// </summary>
 public sealed class RealEngines : IAsyncDisposable
 {
-    private static readonly Lazy<Task<string>> PostgresAddress =
-        Find("TEST_DATABASE", () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> PostgresAddress = Find(
+        "TEST_DATABASE", PostgresServer.Available, () => new PostgresServer(null, "max_connections=300"),
+        () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
 
-    private static readonly Lazy<Task<string>> RedisAddress = Find("TEST_REDIS", () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> RedisAddress = Find(
+        "TEST_REDIS", RedisServer.Available, () => new RedisServer(), () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
 
-    private static readonly Lazy<Task<string>> RabbitAddress = Find("TEST_RABBITMQ", () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
+    private static readonly Lazy<Task<string>> RabbitAddress = Find(
+        "TEST_RABBITMQ", RabbitServer.Available, () => new RabbitServer(), () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
+
+    private static readonly ConcurrentBag<Server> Started = [];
 
     public static Task<string> Postgres => PostgresAddress.Value;
 
@@ -27,13 +36,25 @@ public sealed class RealEngines : IAsyncDisposable
 
     public static Task<string> RabbitMq => RabbitAddress.Value;
 
-    public ValueTask DisposeAsync() => TestDatabase.DropTemplateAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await TestDatabase.DropTemplateAsync();
+        foreach (var server in Started)
+            await server.DisposeAsync();
+    }
 
-    private static Lazy<Task<string>> Find<T>(string variable, Func<T> build, Func<T, string> address)
+    private static Lazy<Task<string>> Find<T>(string variable, bool isHere, Func<Server> program, Func<T> build, Func<T, string> address)
         where T : IContainer => new(async () =>
         {
             if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } given)
                 return given;
+            if (isHere)
+            {
+                var server = program();
+                Started.Add(server);
+                await server.StartAsync();
+                return server.ConnectionString;
+            }
             var container = build();
             await container.StartAsync();
             return address(container);

@@ -137,6 +137,7 @@ public sealed class DatabaseFaultTests
         others.Should().OnlyContain(answer => answer.StatusCode == HttpStatusCode.ServiceUnavailable && answer.Headers.Contains("Retry-After"));
         (await Within(10, http.GetAsync("/health/live"))).StatusCode.Should().Be(HttpStatusCode.OK);
         waiting.Should().NotContain(call => call.IsCompleted);
+        (await http.GetStringAsync("/metrics")).Should().MatchRegex("db_client_connection_count\\{[^}]*state=\"used\"\\} 2").And.Contain("db_client_connection_npgsql_pending_requests");
         await products.DisposeAsync();
         (await Task.WhenAll(waiting)).Should().OnlyContain(answer => answer.StatusCode == HttpStatusCode.OK);
         (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);

@@ -148,6 +148,14 @@ internal sealed class Fleet : IAsyncDisposable
     /// <summary>A connection of the test itself.</summary>
     public Task<IConnection> ConnectAsync() => new ConnectionFactory { Uri = new Uri(_rabbit!.ConnectionString) }.CreateConnectionAsync();
 
+    /// <summary>Puts messages into the queue, as anybody may; returns when they are in it.</summary>
+    public async Task PublishAsync(IEnumerable<(BasicProperties Properties, byte[] Body)> messages)
+    {
+        await using var connection = await ConnectAsync();
+        await using var channel = await connection.CreateChannelAsync(new(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
+        await Task.WhenAll(messages.Select(message => channel.BasicPublishAsync("", Queue, mandatory: true, message.Properties, message.Body).AsTask()));
+    }
+
     public async Task ConsumingAsync(ServiceProcess worker) => await Eventually.TrueAsync(async () => await MetricAsync(worker, "jobs_consumer_connected") == 1);
 
     /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
@@ -194,6 +202,7 @@ internal sealed class Fleet : IAsyncDisposable
     public string[] Settings(params string[] settings) =>
     [
         $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
-        "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000", .. settings,
+        "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000",
+        "Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60", .. settings, // a provider that the test holds is not given up meanwhile
     ];
 }

@@ -11,15 +11,12 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 {
     private const int Orders = 520;
 
-    /// <summary>A provider that is held by the test is not given up meanwhile.</summary>
-    private static readonly string[] Patience = ["Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60"];
-
     [Fact, Trait("Readiness", "38")]
     public async Task A_thousand_jobs_outlive_workers_that_are_killed_none_lost_and_none_done_twice()
     {
         await using var fleet = await servers.FleetAsync();
         await using var api = await fleet.ServeApiAsync();
-        var workers = new Queue<ServiceProcess>([await fleet.ServeWorkerAsync(Patience), await fleet.ServeWorkerAsync(Patience)]);
+        var workers = new Queue<ServiceProcess>([await fleet.ServeWorkerAsync(), await fleet.ServeWorkerAsync()]);
         var orders = new List<string>();
 
         while (orders.Count < Orders)
@@ -29,7 +26,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
             orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
             await killing;
             EndLeases(fleet); // also that of the one that lives: what it sends comes twice
-            workers.Enqueue(await fleet.ServeWorkerAsync(Patience));
+            workers.Enqueue(await fleet.ServeWorkerAsync());
         }
 
         await fleet.SettledOnceAsync(orders);
@@ -46,7 +43,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
         while (orders.Count < Orders)
         {
-            await using var killed = await fleet.ServeWorkerAsync(Patience);
+            await using var killed = await fleet.ServeWorkerAsync();
             var killing = fleet.WhileChargingAsync(8, killed.Kill);
             orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
             await killing;
@@ -96,20 +93,16 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         var orders = await fleet.PlaceAsync(api, Jobs);
         await fleet.ConsumingAsync(worker);
 
-        await using (var connection = await fleet.ConnectAsync())
-        {
-            await using var channel = await connection.CreateChannelAsync();
-            foreach (var (id, type, body) in fleet.Query<(string, string, byte[])>("SELECT id, type, body FROM outbox"))
-            {
-                for (var i = 0; i < 3; i++) // at once: they race
-                    await channel.BasicPublishAsync("", fleet.Queue, mandatory: false, new BasicProperties { MessageId = id, Type = type }, body);
-            }
-        }
+        await fleet.PublishAsync(
+            from job in fleet.Query<(string Id, string Type, byte[] Body)>("SELECT id, type, body FROM outbox")
+            from copy in Enumerable.Range(0, 3) // at once: they race
+            select (new BasicProperties { MessageId = job.Id, Type = job.Type }, job.Body));
         await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM receipts") == Jobs);
         fleet.Execute("UPDATE outbox SET available_at = 0"); // and once more, long after
 
         await fleet.SettledOnceAsync(orders);
         await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, worker) == 3 * Jobs);
+        (await fleet.MetricAsync(worker, "jobs_confirm_duration_seconds_count")).Should().BePositive();
         (await fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"done\"")).Should().Be(2 * Jobs);
     }
 
@@ -137,24 +130,17 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await using var service = await fleet.ServeAsync();
         await fleet.ConsumingAsync(service);
 
-        await using (var connection = await fleet.ConnectAsync())
-        {
-            await using var channel = await connection.CreateChannelAsync();
-            foreach (var (properties, body) in new (BasicProperties, byte[])[]
-            {
-                (new(), []),
-                (new(), [0, 255, 254]),
-                (new() { MessageId = "no-type" }, "{}"u8.ToArray()),
-                (new() { MessageId = "other-type", Type = "unheard-of" }, "{}"u8.ToArray()),
-                (new() { MessageId = "no-json", Type = "charge-payment" }, [0, 255, 254]),
-                (new() { MessageId = "other-json", Type = "charge-payment" }, "{\"orderId\":null}"u8.ToArray()),
-                (new() { MessageId = "other-headers", Type = "send-receipt", Headers = new Dictionary<string, object?> { ["x-attempt"] = "many", ["traceparent"] = 1 } }, "[]"u8.ToArray()),
-                (new() { MessageId = "nul-\0", Type = "\0", Headers = new Dictionary<string, object?> { ["x-attempt"] = long.MinValue, ["x-created-at"] = long.MaxValue, ["traceparent"] = "\0" } }, []),
-            })
-            {
-                await channel.BasicPublishAsync("", fleet.Queue, mandatory: false, properties, body);
-            }
-        }
+        await fleet.PublishAsync(
+        [
+            (new(), []),
+            (new(), [0, 255, 254]),
+            (new() { MessageId = "no-type" }, "{}"u8.ToArray()),
+            (new() { MessageId = "other-type", Type = "unheard-of" }, "{}"u8.ToArray()),
+            (new() { MessageId = "no-json", Type = "charge-payment" }, [0, 255, 254]),
+            (new() { MessageId = "other-json", Type = "charge-payment" }, "{\"orderId\":null}"u8.ToArray()),
+            (new() { MessageId = "other-headers", Type = "send-receipt", Headers = new Dictionary<string, object?> { ["x-attempt"] = "many", ["traceparent"] = 1 } }, "[]"u8.ToArray()),
+            (new() { MessageId = "nul-\0", Type = "\0", Headers = new Dictionary<string, object?> { ["x-attempt"] = long.MinValue, ["x-created-at"] = long.MaxValue, ["traceparent"] = "\0" } }, []),
+        ]);
 
         await fleet.DeadAsync(8);
         fleet.Query<long>("SELECT DISTINCT attempt FROM outbox").Should().Equal(1);
@@ -177,7 +163,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         var killer = await fleet.PlaceAsync(api, 1);
         for (var deliveries = 1; deliveries <= 3; deliveries++)
         {
-            await using var killed = await fleet.ServeWorkerAsync([.. Patience, "Jobs__Concurrency=1"]); // else it takes innocent ones with it
+            await using var killed = await fleet.ServeWorkerAsync("Jobs__Concurrency=1"); // else it takes innocent ones with it
             await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
             killed.Kill();
         }
@@ -205,7 +191,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
             await Provider.Approve(call, http);
         };
         await using var api = await fleet.ServeApiAsync();
-        await using var first = await fleet.ServeWorkerAsync([.. Patience, "Jobs__Concurrency=4"]);
+        await using var first = await fleet.ServeWorkerAsync("Jobs__Concurrency=4");
         var orders = await fleet.PlaceAsync(api, 12);
         await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 4);
 
@@ -227,7 +213,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         const int Jobs = 10_000;
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
-        await using var service = await fleet.ServeAsync(Patience);
+        await using var service = await fleet.ServeAsync();
         await fleet.PlaceAsync(service, 100);
         await fleet.SettledOnceAsync(null);
         fleet.Site.Provider.Charging = async (call, http) =>
