@@ -86,7 +86,7 @@ public sealed class StartupTests
         await using var site = await Site.CreateAsync();
 
         await using var service = await site.ServeAsync(
-            "Tls__Mesh=true", "ConnectionStrings__Database=Host=192.0.2.1;Password=s3cret;Timeout=1", "ConnectionStrings__Redis=192.0.2.1", "ConnectionStrings__RabbitMq=amqp://s3cret@192.0.2.1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.1");
+            "Tls__Mesh=true", "ConnectionStrings__Database=Host=192.0.2.1;Password=s3cret-Quartz-7;Timeout=1", "ConnectionStrings__Redis=192.0.2.1", "ConnectionStrings__RabbitMq=amqp://shop:s3cret-Quartz-7@192.0.2.1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.1");
 
         service.Log.Should().ContainSingle(line => line.Is("Trusting")).Which.Text("message").Should()
             .EndWith("ConnectionStrings__Database, ConnectionStrings__Redis, ConnectionStrings__RabbitMq, OTEL_EXPORTER_OTLP_ENDPOINT");

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Net;
 using System.Text.RegularExpressions;
 
 namespace Storefront.Repositories;
@@ -15,7 +14,7 @@ public static partial class Passwords
         foreach (var name in (string[])["Database", "Redis", "RabbitMq"])
         {
             var (hosts, password) = Read(name, settings.GetConnectionString(name) ?? "");
-            if (password.Length > 0 && !hosts.All(IsLoopback) && (password.Length < 12 || password.Distinct().Count() < 6 || Common().IsMatch(password)))
+            if (password.Length > 0 && !hosts.All(host => host.Length == 0 || Settings.IsLoopback(host)) && (password.Length < 12 || password.Distinct().Count() < 6 || Common().IsMatch(password)))
                 throw Settings.Refused($"ConnectionStrings:{name}", "holds a password that is common, a placeholder, or shorter than 12 characters");
         }
         return "none that is short or common";
@@ -42,10 +41,6 @@ public static partial class Passwords
         string Field(params string[] synonyms) => synonyms.Select(synonym => fields.TryGetValue(synonym, out var value) ? $"{value}" : "").FirstOrDefault(value => value.Length > 0, "");
         return (Field("Host", "Server").Split(','), Field("Password", "PWD", "PSW"));
     }
-
-    /// <param name="host">With or without a port; a path is a socket of this machine.</param>
-    private static bool IsLoopback(string host) =>
-        host.Length == 0 || host.StartsWith('/') || (IPAddress.TryParse(host, out var address) ? IPAddress.IsLoopback(address) : Uri.TryCreate($"tcp://{host}", UriKind.Absolute, out var uri) && uri.IsLoopback);
 
     [GeneratedRegex(@"^([\W\d_]|pass(word|w0rd)?|secret|admin(istrator)?|guest|postgres(ql)?|redis|rabbit(mq)?|change|me|default|root|user|test|qwerty|letmein|welcome|super|my|your|the|app|example|placeholder|storefront)+$", RegexOptions.IgnoreCase)]
     private static partial Regex Common();
