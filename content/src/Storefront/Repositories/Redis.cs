@@ -163,7 +163,7 @@ public sealed partial class Redis : IDisposable
         var (skipped, late) = (exception is BrokenCircuitException, exception is TimeoutRejectedException or TimeoutException);
         _failures.Add(1, new KeyValuePair<string, object?>("reason", skipped ? "skipped" : late ? "timeout" : "error"));
         if (!skipped)
-            _cause = late ? "does not answer in time" : Explain(exception) ?? (_reported && !_away ? null : _cause); // what was known goes on for as long as it is away
+            _cause = late ? (_tls ? "does not answer in time over TLS" : "does not answer in time") : Explain(exception) ?? (_reported && !_away ? null : _cause); // what was known goes on for as long as it is away
         if (_reported && !late && !Interlocked.Exchange(ref _away, true)) // one late answer is no outage
             Away(Description, Trouble);
     }

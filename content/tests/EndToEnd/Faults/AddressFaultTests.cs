@@ -8,8 +8,8 @@ namespace EndToEnd.Faults;
 public sealed class AddressFaultTests
 {
     [Theory, Trait("Readiness", "33"), Trait("Readiness", "35")]
-    [InlineData("Password=s3cret", "Password=s3cret-wrong", "user or the password")]
-    [InlineData("Password=s3cret", "", "No password")]
+    [InlineData("Password=s3cret-Quartz-7", "Password=s3cret-wrong", "user or the password")]
+    [InlineData("Password=s3cret-Quartz-7", "", "No password")]
     [InlineData("Host=127.0.0.1", "SSL Mode=VerifyFull;Host=no-such-host.invalid", "host that does not exist")]
     [InlineData("Host=127.0.0.1", "SSL Mode=VerifyFull;Host=127.0.0.1", "SSL")]
     [InlineData("Database=postgres", "Database=none", "no database of the name")]
@@ -17,7 +17,7 @@ public sealed class AddressFaultTests
     public async Task The_service_lives_is_not_ready_and_says_in_one_line_what_is_wrong(string right, string wrong, string reason)
     {
         await using var site = await Site.CreateAsync(schema: false);
-        await using var server = new PostgresServer("s3cret");
+        await using var server = new PostgresServer("s3cret-Quartz-7");
         await server.StartAsync();
 
         await using var service = await site.ServeAsync("ConnectionStrings__Database=" + server.ConnectionString.Replace(right, wrong, StringComparison.Ordinal));

@@ -74,7 +74,7 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
 
     [Theory, Trait("Readiness", "33")]
     [InlineData("amqp://app:s3cret-no@127.0.0.1:{broker}", "refuses the user or the password")]
-    [InlineData("amqps://app:s3cret@nowhere.invalid:5671", "cannot be reached")]
+    [InlineData("amqps://app:s3cret-Quartz-7@nowhere.invalid:5671", "cannot be reached")]
     [InlineData("amqp://app:s3cret@127.0.0.1:1", "cannot be reached: ConnectionRefused")]
     [InlineData("amqp://app:s3cret@127.0.0.1:{broker}/nowhere", "no virtual host")]
     [InlineData("amqp://app:s3cret@127.0.0.1:{broker}", "may not use it")]

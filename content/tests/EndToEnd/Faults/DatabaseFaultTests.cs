@@ -177,7 +177,7 @@ public sealed class DatabaseFaultTests
 
         var refused = await Task.WhenAll(calls.Where(call => call.IsCompleted));
         refused.Should().HaveCount(90).And.OnlyContain(answer => answer.StatusCode == HttpStatusCode.ServiceUnavailable && answer.Headers.Contains("Retry-After"));
-        (await site.WaitingAsync()).Should().Be(10, "those are taken and wait");
+        await Eventually.TrueAsync(async () => await site.WaitingAsync() == 10); // those are taken and wait
         await products.DisposeAsync();
         (await Task.WhenAll(calls)).Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().Be(10);
         (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.RegularExpressions;
+using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
@@ -75,6 +76,29 @@ public sealed class RedisTests : IAsyncLifetime
         await redis.GetDatabase().KeyDeleteAsync(CacheKey);
 
         await SeesAsync(b, 2);
+    }
+
+    [Fact]
+    [Trait("Readiness", "51")]
+    public async Task What_was_read_before_a_write_is_not_stored_after_it()
+    {
+        await using var host = await StartAsync(await RealEngines.Redis);
+        var cache = host.Services.GetRequiredService<IDistributedCache>();
+        var expiry = new DistributedCacheEntryOptions { AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) };
+        byte[] value = [1];
+        await SeesAsync(host, 1); // connected
+
+        await cache.RemoveAsync("late");
+        await cache.SetAsync("late", value, expiry); // by a reader that was under way
+
+        (await cache.GetAsync("late")).Should().BeNull();
+        await Testing.EventuallyAsync(
+            async () =>
+            {
+                await cache.SetAsync("late", value, expiry);
+                return await cache.GetAsync("late") is not null;
+            },
+            "it is stored again");
     }
 
     [Fact]
