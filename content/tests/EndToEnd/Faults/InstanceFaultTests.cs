@@ -47,15 +47,16 @@ public sealed class InstanceFaultTests
     private const string ReadOnly = """
         set -e
         folder=$1; shift
+        temporary=/tmp
         mkdir "$folder/tmp"
         while read -r _ place _; do case $place in /proc*|/sys*|/dev/*) ;; *) mount -n -o remount,bind,ro "$place" 2>/dev/null || true;; esac; done </proc/mounts
         mount -n -t tmpfs tmpfs "$folder/tmp"
-        for kept in "$folder" "$PWD"; do case $kept in /tmp/*) mkdir -p "$folder$kept"; mount -n --bind "$kept" "$folder$kept";; esac; done
+        for kept in "$folder" "$PWD"; do case $kept in "$temporary"*) mkdir -p "$folder$kept"; mount -n --bind "$kept" "$folder$kept";; esac; done
         mount -n -t tmpfs -o ro tmpfs /dev/shm
         mount -n --move "$folder/tmp" /tmp
         cd "$PWD"
         for place in / "$folder" "$PWD" /var/tmp /dev/shm; do if touch "$place/written" 2>/dev/null; then exit 9; fi; done
-        touch /tmp/written
+        touch "$temporary/written"
         exec "$@"
         """;
 
