@@ -46,6 +46,12 @@ internal sealed class Provider : IAsyncDisposable
         return Task.CompletedTask;
     }
 
+    public static Func<int, HttpContext, Task> ApproveAfter(Func<Task> wait) => async (call, http) =>
+    {
+        await wait();
+        await Approve(call, http);
+    };
+
     /// <summary>Never answers; ends when the caller gives up.</summary>
     public static Task Hang(int call, HttpContext http) => Task.Delay(Timeout.Infinite, http.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
 

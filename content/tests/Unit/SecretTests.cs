@@ -37,7 +37,7 @@ public partial class SecretTests
     [GeneratedRegex(@"BEGIN [A-Z ]*PRIVATE KEY|\beyJ[\w-]{10,}\.eyJ")]
     private static partial Regex Key();
 
-    [GeneratedRegex(@"\b(Password|Pwd|Secret|ApiKey)""?\s*[=:]\s*""?(?!\\|\.\.\.|…|""|\$|\{|\w+\()[^\s""`,;]{4,}|://\w+:(?!password@)[^\s/@""{]+@", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"\b(Password|Pwd|Secret|ApiKey)""?\s*[=:]\s*""?(?!null\b|\\|\.\.\.|…|""|\$|\{|\w+\()[^\s""`,;]{4,}|://\w+:(?!password@)[^\s/@""{]+@", RegexOptions.IgnoreCase)]
     private static partial Regex Password();
 
     [GeneratedRegex(@"[A-Za-z0-9+/_=-]{24,}")]

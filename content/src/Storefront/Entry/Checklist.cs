@@ -42,7 +42,7 @@ internal static class Checklist
             new("hosts", () => Demand(settings.IsGiven("AllowedHosts") && !settings["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"), "AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder", settings["AllowedHosts"]!), development),
             new("proxies", () => Demand(Pipeline.TrustedNetworks(settings).All(network => network.PrefixLength > 0), "Proxy:TrustedNetworks", "must not trust the whole Internet", $"{Pipeline.TrustedNetworks(settings).Length} trusted networks"), development),
             new("encryption", app.CheckConnections, development),
-            new("passwords", () => Passwords.Check(settings), development),
+            new("passwords", app.CheckPasswords, development),
             new("telemetry", () => Demand(Uri.TryCreate(settings[Telemetry], UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https", Telemetry, "must be an http:// or https:// address"), IsSet(settings, Telemetry) ? null : "no export is set up"),
         ];
     }

@@ -34,8 +34,6 @@ public sealed record LimitSettings
 /// <summary>Every request has a size, a time, and a share.</summary>
 internal static class Limits
 {
-    public const string Meter = "Storefront.Limits";
-
     public static void AddLimits(this WebApplicationBuilder builder)
     {
         var settings = builder.Configuration.Read<LimitSettings>("Limits");
@@ -93,7 +91,7 @@ internal static class Limits
             AutoReplenishment = false,
         };
         var shared = provider.GetService<SharedLimit>();
-        var decisions = provider.GetRequiredService<IMeterFactory>().Create(Meter).CreateCounter<long>(
+        var decisions = provider.GetRequiredService<IMeterFactory>().Create("Storefront.Limits").CreateCounter<long>(
             "limiter.decisions", description: "By limiter (redis, or memory where Redis is not set or away) and decision (allowed, refused).");
         return ExceptProbes(Caller, key => RateLimitPartition.Get(key, caller => new CallerLimiter(caller, shared, local, decisions)));
     }

@@ -22,8 +22,6 @@ internal enum SecurityEvent
 /// </summary>
 internal static class SecurityEvents
 {
-    public const string Meter = "Storefront.Security";
-
     /// <summary>So many requests a minute may a caller get wrong before it looks like a search for holes.</summary>
     private const int BadRequests = 20;
 
@@ -35,7 +33,7 @@ internal static class SecurityEvents
     public static void UseSecurityEvents(this WebApplication app)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront.Security");
-        var events = app.Services.GetRequiredService<IMeterFactory>().Create(Meter).CreateCounter<long>("security.events", description: "Requests that were refused for safety, by kind.");
+        var events = app.Services.GetRequiredService<IMeterFactory>().Create("Storefront.Security").CreateCounter<long>("security.events", description: "Requests that were refused for safety, by kind.");
         var (lines, bad) = (PartitionedRateLimiter.CreateChained(PerMinute(1), All(100)), PerMinute(BadRequests));
         app.Lifetime.ApplicationStopped.Register(() => Array.ForEach([lines, bad], limiter => limiter.Dispose()));
         app.Use(async (http, next) =>

@@ -28,7 +28,7 @@ internal static partial class StartupChecks
             NotYet(logger, e.Message); // and not ready; ending here would only make a loop of restarts
         }
 
-        if (app.Services.GetServices<PlainConnection>().ToList() is { Count: > 0 } plain && !app.Environment.IsDevelopment())
+        if (Plain(app) is { Count: > 0 } plain && !app.Environment.IsDevelopment())
             Trusting(logger, Keys(plain)); // or the checks would have ended this
         var engines = string.Join(", ", app.Services.GetServices<Engine>().Select(engine => $"{engine.Part}: {engine.Name}"));
         Starting(logger, app.Environment.EnvironmentName, engines);
@@ -37,7 +37,7 @@ internal static partial class StartupChecks
     /// <exception cref="OperationalException">Outside Development: a connection that others can read or answer, with no mesh to prevent it.</exception>
     public static string CheckConnections(this WebApplication app)
     {
-        var plain = app.Services.GetServices<PlainConnection>().ToList();
+        var plain = Plain(app);
         if (plain.Count == 0 || app.Environment.IsDevelopment())
             return "every connection that leaves this machine is verified";
         return app.Configuration.Read<TlsSettings>("Tls").Mesh
@@ -45,7 +45,14 @@ internal static partial class StartupChecks
             : throw Settings.Refused(plain[0].Key, $"leaves this machine without TLS that verifies the server: {plain[0].Remedy}, or set Tls__Mesh=true where a service mesh encrypts");
     }
 
-    private static string Keys(IEnumerable<PlainConnection> connections) => string.Join(", ", connections.Select(each => each.Key.Replace(":", "__", StringComparison.Ordinal)));
+    /// <exception cref="OperationalException">One that others can guess, for a server that more than this machine can reach.</exception>
+    public static string CheckPasswords(this WebApplication app) => app.Services.GetServices<RemoteConnection>().FirstOrDefault(each => each.Guessable) is { } connection
+        ? throw Settings.Refused(connection.Key, "holds a password that is common, a placeholder, or shorter than 12 characters")
+        : "none that is short or common";
+
+    private static List<RemoteConnection> Plain(WebApplication app) => [.. app.Services.GetServices<RemoteConnection>().Where(each => each.Remedy is not null)];
+
+    private static string Keys(IEnumerable<RemoteConnection> connections) => string.Join(", ", connections.Select(each => each.Key.Replace(":", "__", StringComparison.Ordinal)));
 
     /// <summary>Set, and not a placeholder somebody forgot.</summary>
     public static bool IsGiven(this IConfiguration configuration, string key) =>

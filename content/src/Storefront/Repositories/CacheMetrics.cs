@@ -5,8 +5,6 @@ namespace Storefront.Repositories;
 
 public sealed class CacheMetrics
 {
-    public const string Meter = "Storefront.Cache";
-
     private long _hits;
     private long _misses;
 
@@ -14,7 +12,7 @@ public sealed class CacheMetrics
     {
         Measurement<long> Count(long count, string level, string result) =>
             new(count, new KeyValuePair<string, object?>("level", level), new KeyValuePair<string, object?>("result", result));
-        factory.Create(Meter).CreateObservableCounter(
+        factory.Create("Storefront.Cache").CreateObservableCounter(
             "cache.requests",
             () => firstLevel.GetCurrentStatistics() is { } memory
                 ? (Measurement<long>[])[Count(memory.TotalHits, "memory", "hit"), Count(memory.TotalMisses, "memory", "miss"), Count(_hits, "redis", "hit"), Count(_misses, "redis", "miss")]

@@ -211,6 +211,8 @@ public sealed class JobBroker : IAsyncDisposable
         ? uri
         : throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
 
+    internal static string Password(Uri address) => address.UserInfo.Split(':', 2) is [_, var password] ? Uri.UnescapeDataString(password) : "guest"; // the client's default
+
     private async Task<IChannel> ChannelAsync(CancellationToken cancellation)
     {
         if (_channel is { IsOpen: true })

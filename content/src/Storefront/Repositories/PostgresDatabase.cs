@@ -70,7 +70,7 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     internal static void Add(WebApplicationBuilder builder, string connection)
     {
         var (settings, instances) = (Parse(connection), builder.Configuration.Read<ProcessSettings>("Process").Instances);
-        builder.Services.ReviewConnection("ConnectionStrings:Database", "add SSL Mode=VerifyFull", settings.SslMode == SslMode.VerifyFull, settings.Host!.Split(','));
+        builder.Services.ReviewConnection("ConnectionStrings:Database", "add SSL Mode=VerifyFull", settings.SslMode == SslMode.VerifyFull, settings.Host!.Split(','), settings.Password);
         builder.Services.AddSingleton<Database>(provider => new PostgresDatabase(settings, instances, provider.GetRequiredService<ILoggerFactory>()));
     }
 

@@ -23,8 +23,6 @@ public sealed record RedisSettings
 /// </summary>
 public sealed partial class Redis : IDisposable
 {
-    public const string Meter = "Storefront.Redis";
-
     private readonly string _prefix;
     private readonly Task<ConnectionMultiplexer> _connection;
     private readonly ResiliencePipeline _calls;
@@ -40,7 +38,7 @@ public sealed partial class Redis : IDisposable
     {
         (_prefix, _logger, _tls) = (settings.Prefix, logger, options.Ssl);
         Description = $"Redis at {string.Join(", ", options.EndPoints.Select(Address))}";
-        _failures = meters.Create(Meter).CreateCounter<long>("redis.failures", description: "Calls that the service did without, by reason (timeout, error, or skipped while Redis is away).");
+        _failures = meters.Create("Storefront.Redis").CreateCounter<long>("redis.failures", description: "Calls that the service did without, by reason (timeout, error, or skipped while Redis is away).");
         _calls = new ResiliencePipelineBuilder { TimeProvider = clock }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -73,7 +71,7 @@ public sealed partial class Redis : IDisposable
         var services = builder.Services;
         var options = Parse(connection);
         var settings = builder.Configuration.Read<RedisSettings>("Redis");
-        services.ReviewConnection("ConnectionStrings:Redis", "add ssl=true", options.Ssl, options.EndPoints.Select(Address));
+        services.ReviewConnection("ConnectionStrings:Redis", "add ssl=true", options.Ssl, options.EndPoints.Select(Address), options.Password);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Redis>(provider, options, settings));
         services.AddSingleton<SharedLimit>();
         services.AddStackExchangeRedisCache(_ => { });

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Dapper;
 using Microsoft.Extensions.Caching.Hybrid;
 
@@ -6,8 +7,10 @@ namespace Storefront.Repositories;
 /// <summary>What a part runs on, for the line that the log begins with.</summary>
 public sealed record Engine(string Part, string Name);
 
-/// <summary>A connection that leaves the machine in plain text, or to a server that nobody verifies. Entry decides whether it may.</summary>
-public sealed record PlainConnection(string Key, string Remedy);
+/// <summary>A connection that leaves this machine. Entry decides whether it may.</summary>
+/// <param name="Remedy">How to have it encrypted, with the server's certificate checked against its name; null if it is.</param>
+/// <param name="Guessable">Whether its password is one that others would try.</param>
+public sealed record RemoteConnection(string Key, string? Remedy, bool Guessable);
 
 public sealed record ProcessSettings
 {
@@ -16,7 +19,7 @@ public sealed record ProcessSettings
     public int Instances { get; init; } = 3;
 }
 
-public static class Registration
+public static partial class Registration
 {
     /// <summary>Each engine is one line here and its own files.</summary>
     public static void AddRepositories(this WebApplicationBuilder builder)
@@ -35,11 +38,17 @@ public static class Registration
     }
 
     /// <param name="secure">Whether it is encrypted, and the certificate of the server is checked against its name.</param>
-    public static void ReviewConnection(this IServiceCollection services, string key, string remedy, bool secure, IEnumerable<string> hosts)
+    /// <param name="password">Null or empty where other means say who may come in.</param>
+    public static void ReviewConnection(this IServiceCollection services, string key, string remedy, bool secure, IEnumerable<string> hosts, string? password = null)
     {
-        if (!secure && !hosts.All(Settings.IsLoopback))
-            services.AddSingleton(new PlainConnection(key, remedy));
+        if (!hosts.All(Settings.IsLoopback))
+            services.AddSingleton(new RemoteConnection(key, secure ? null : remedy, !string.IsNullOrEmpty(password) && IsGuessable(password)));
     }
+
+    private static bool IsGuessable(string password) => password.Length < 12 || password.Distinct().Count() < 6 || CommonWords().IsMatch(password);
+
+    [GeneratedRegex(@"^([\W\d_]|pass(word|w0rd)?|secret|admin(istrator)?|guest|postgres(ql)?|redis|rabbit(mq)?|change|me|default|root|user|test|qwerty|letmein|welcome|super|my|your|the|app|example|placeholder|storefront)+$", RegexOptions.IgnoreCase)]
+    private static partial Regex CommonWords();
 
     private static void AddDatabase(this WebApplicationBuilder builder)
     {
@@ -81,7 +90,7 @@ public static class Registration
             return;
         }
         var address = JobBroker.Parse(connection);
-        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host]);
+        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host], JobBroker.Password(address));
         builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
         builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
         builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));

@@ -5,15 +5,13 @@ namespace Storefront.Services;
 
 public sealed class JobMetrics
 {
-    public const string Meter = "Storefront.Jobs";
-
     private readonly Histogram<double> _duration;
 
     private OutboxSize _size = new(0, 0, 0);
 
     public JobMetrics(IMeterFactory factory)
     {
-        var meter = factory.Create(Meter);
+        var meter = factory.Create("Storefront.Jobs");
         _duration = meter.CreateHistogram<double>("jobs.duration", "s", "Time a job took, by type and outcome (done, failed, dead, duplicate).");
         meter.CreateObservableGauge("jobs.ready", () => _size.Ready, description: "Jobs that wait.");
         meter.CreateObservableGauge("jobs.dead", () => _size.Dead, description: "Jobs that failed in all attempts and wait for an operator.");

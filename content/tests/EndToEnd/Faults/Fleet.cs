@@ -106,12 +106,11 @@ internal sealed class Fleet : IAsyncDisposable
     public async Task WhileChargingAsync(int jobs, Action fault)
     {
         var (answer, waiting) = (new TaskCompletionSource(), 0);
-        Site.Provider.Charging = async (call, http) =>
+        Site.Provider.Charging = Provider.ApproveAfter(() =>
         {
             Interlocked.Increment(ref waiting);
-            await answer.Task;
-            await Provider.Approve(call, http);
-        };
+            return answer.Task;
+        });
         await Eventually.TrueAsync(() => Volatile.Read(ref waiting) >= jobs);
         fault();
         Site.Provider.Charging = Provider.Approve;

@@ -185,11 +185,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     {
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = async (call, http) =>
-        {
-            await answer.Task;
-            await Provider.Approve(call, http);
-        };
+        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
         await using var api = await fleet.ServeApiAsync();
         await using var first = await fleet.ServeWorkerAsync("Jobs__Concurrency=4");
         var orders = await fleet.PlaceAsync(api, 12);
@@ -216,11 +212,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await using var service = await fleet.ServeAsync();
         await fleet.PlaceAsync(service, 100);
         await fleet.SettledOnceAsync(null);
-        fleet.Site.Provider.Charging = async (call, http) =>
-        {
-            await answer.Task;
-            await Provider.Approve(call, http);
-        };
+        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
         await fleet.PlaceAsync(service, 8);
         await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 108);
         var before = service.ResidentSize;
