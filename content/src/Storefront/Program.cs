@@ -17,6 +17,7 @@ try
     if (await Verbs.RunAsync(app, args) is { } exitCode)
         return exitCode;
 
+    app.WatchFaults();
     await app.CheckAsync();
     app.UseEntry();
     await app.RunAsync();

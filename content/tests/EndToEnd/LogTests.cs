@@ -53,6 +53,56 @@ public sealed class LogTests
         service.Lines.Should().NotContain(text => text.Contains("q=1", StringComparison.Ordinal) || text.Contains("requestPath", StringComparison.Ordinal));
     }
 
+    [Fact, Trait("Readiness", "54")]
+    public async Task Every_line_of_a_request_says_whose_it_is_and_which()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync();
+        using var http = site.Client(service);
+
+        await http.GetAsync($"/v1/orders/{Guid.NewGuid()}");
+
+        await service.LineAsync(line => line.Is("Request"));
+        var lines = service.Log.Where(line => line.Is("Refused") || line.Is("Request")).ToList();
+        lines.Should().HaveCount(2).And.OnlyContain(line => line.Text("userId") == "ann" && line.Text("instance") == Environment.MachineName);
+        lines.Select(line => (line.Text("traceId"), line.Text("spanId"), line.Text("requestId"))).Distinct().Should().ContainSingle().Which.Item3.Should().NotBeNullOrEmpty();
+    }
+
+    [Fact, Trait("Readiness", "54")]
+    public async Task What_is_logged_can_be_changed_without_a_restart()
+    {
+        await using var site = await Site.CreateAsync();
+        var settings = Path.Combine(site.Folder, "appsettings.json");
+        File.Copy(Path.Combine(AppContext.BaseDirectory, "appsettings.json"), settings);
+        await using var service = await site.ServeAsync($"ASPNETCORE_CONTENTROOT={site.Folder}");
+        using var http = site.Client(service);
+        await http.GetAsync("/v1/products");
+        service.Log.Should().NotContain(line => line.Text("level") == "Debug");
+
+        await File.WriteAllTextAsync(settings, (await File.ReadAllTextAsync(settings)).Replace("\"Microsoft.AspNetCore\": \"Warning\"", "\"Microsoft.AspNetCore\": \"Debug\"", StringComparison.Ordinal));
+
+        await Eventually.TrueAsync(async () => (await http.GetAsync("/v1/products")).IsSuccessStatusCode && service.Log.Any(line => line.Text("level") == "Debug"));
+    }
+
+    /// <summary>The fault comes from <see cref="StartupHook"/>, which the runtime loads into the service.</summary>
+    [Fact, Trait("Readiness", "54")]
+    public async Task A_fault_where_nobody_waits_is_a_line_with_its_stack_and_one_of_a_thread_ends_the_process()
+    {
+        await using var site = await Site.CreateAsync();
+        var signal = Path.Combine(site.Folder, "signal");
+        await using var service = await site.ServeAsync($"DOTNET_STARTUP_HOOKS={typeof(LogTests).Assembly.Location}", $"{StartupHook.Signal}={signal}");
+
+        await File.WriteAllTextAsync(signal, "task");
+        var dropped = await service.LineAsync(line => line.Is("Dropped"));
+        await File.WriteAllTextAsync(signal, "thread");
+        var crash = await service.LineAsync(line => line.Is("Crash"));
+
+        (dropped.Text("level"), crash.Text("level")).Should().Be(("Error", "Critical"));
+        dropped.Text("exception").Should().Contain("of a task").And.Contain(nameof(StartupHook));
+        crash.Text("exception").Should().Contain("of a thread").And.Contain(nameof(StartupHook));
+        (await service.EndAsync()).Should().NotBe(0);
+    }
+
     /// <summary>Over the outbox and, where there is one, the broker.</summary>
     [Fact, Trait("Readiness", "55")]
     public async Task A_job_goes_on_in_the_trace_of_the_request_that_made_it()

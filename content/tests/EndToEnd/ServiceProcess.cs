@@ -76,10 +76,17 @@ internal sealed class ServiceProcess : IAsyncDisposable
     /// <returns>The exit code.</returns>
     public async Task<int> ExitAsync()
     {
+        var exitCode = await EndAsync();
+        (await _errors).Should().BeEmpty();
+        return exitCode;
+    }
+
+    /// <summary>The same where the runtime, too, has something to say about it.</summary>
+    public async Task<int> EndAsync()
+    {
         using var deadline = new CancellationTokenSource(Eventually.Deadline);
         await _process.WaitForExitAsync(deadline.Token);
         await _reading;
-        (await _errors).Should().BeEmpty();
         return _process.ExitCode;
     }
 

@@ -15,6 +15,8 @@ public sealed class TestDatabase : IAsyncDisposable
     {
     }
 
+    public static bool IsServer => false;
+
     public string ConnectionString => $"Data Source={File}";
 
     public string File => Path.Combine(_folder, "test.db");

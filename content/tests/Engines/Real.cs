@@ -73,6 +73,8 @@ public sealed class TestDatabase : IAsyncDisposable
 
     private TestDatabase(string server, string redis, string rabbit) => (_server, _redis, _rabbit) = (server, redis, rabbit);
 
+    public static bool IsServer => true;
+
     public string ConnectionString => new NpgsqlConnectionStringBuilder(_server) { Database = _name, MaxPoolSize = 10 }.ToString();
 
     /// <summary>For the service.</summary>

@@ -3,20 +3,21 @@ using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Storefront.Utilities;
 
 namespace Integration;
 
-public class ObservabilityTests
+public partial class ObservabilityTests
 {
     [Fact]
     [Trait("Readiness", "56")]
-    public async Task A_thousand_invented_paths_add_no_series_and_probes_are_not_counted()
+    public async Task Ten_thousand_invented_paths_add_no_series_and_probes_are_not_counted()
     {
         await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "0"));
         var client = host.Client("u");
         var name = Testing.NewName();
         await client.BecomesAsync(await client.PlaceAsync(), "paid");
-        foreach (var batch in Enumerable.Range(0, 1000).Chunk(50))
+        foreach (var batch in Enumerable.Range(0, 10_000).Chunk(50))
         {
             await Task.WhenAll(batch.Select(i => client.GetAsync(i % 2 == 0 ? $"/{name}/{i}" : $"/v1/products/{name.ToUpperInvariant()}{i}?q={i}")));
         }
@@ -35,8 +36,20 @@ public class ObservabilityTests
         Regex.Matches(metrics, "http_route=\"([^\"]*)\"").Select(match => match.Groups[1].Value).Distinct()
             .Where(route => !route.StartsWith("/test/", StringComparison.Ordinal)).Should().NotBeEmpty().And.BeSubsetOf(templates); // other hosts in this process count too
         var access = host.Log.Entries.Where(entry => entry.Category == "Storefront.Access").ToList();
-        access.Should().HaveCountGreaterThan(1000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
+        access.Should().HaveCountGreaterThan(10_000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
         access.Should().NotContain(entry => entry.Message.Contains(name, StringComparison.OrdinalIgnoreCase), "the log has templates, not paths");
+    }
+
+    [Fact]
+    [Trait("Readiness", "31")]
+    public async Task What_is_marked_confidential_is_erased_in_the_log()
+    {
+        await using var host = await TestHost.StartAsync();
+
+        Messages.Mailed(host.Services.GetRequiredService<ILogger<ObservabilityTests>>(), "TEA-1", "ann@canary.example");
+
+        var entry = host.Log.Entries.Should().ContainSingle(entry => entry.Message == "TEA-1 mailed to ").Which;
+        entry.Fields.Should().Contain("TEA-1").And.NotContain("canary");
     }
 
     [Fact]
@@ -58,7 +71,7 @@ public class ObservabilityTests
         (await StatusAsync(host, "live")).Should().Be(200);
         using var read = await host.Client().GetAsync("/v1/products");
         (await read.ShouldBeProblemAsync(503)).ToJsonString().Should().NotContainAny("Data Source", ".db", "Host=", "test_");
-        host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Error && !entry.Category.Contains("HealthCheck", StringComparison.Ordinal));
+        host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Error);
 
         await host.Database.RepairAsync();
         await Testing.EventuallyAsync(async () => await StatusAsync(host, "ready") == 200, "the service is ready again");
@@ -71,5 +84,11 @@ public class ObservabilityTests
     {
         using var answer = await host.Client().GetAsync($"/health/{probe}");
         return (int)answer.StatusCode;
+    }
+
+    private static partial class Messages
+    {
+        [LoggerMessage(1, LogLevel.Information, "{Sku} mailed to {Address}")]
+        public static partial void Mailed(ILogger logger, string sku, [Confidential] string address);
     }
 }

@@ -200,7 +200,7 @@ internal sealed class ShiftedClock : TimeProvider
     public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Shift;
 }
 
-public sealed record LogEntry(LogLevel Level, string Category, string Message, Exception? Exception, string? TraceId);
+public sealed record LogEntry(LogLevel Level, string Category, string Message, Exception? Exception, string? TraceId, string Fields);
 
 public sealed class LogSink : ILoggerProvider
 {
@@ -222,6 +222,8 @@ public sealed class LogSink : ILoggerProvider
         public bool IsEnabled(LogLevel logLevel) => true;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            entries.Enqueue(new LogEntry(logLevel, category, formatter(state, exception), exception, Activity.Current?.TraceId.ToHexString()));
+            entries.Enqueue(new LogEntry(
+                logLevel, category, formatter(state, exception), exception, Activity.Current?.TraceId.ToHexString(),
+                string.Join(", ", state as IEnumerable<KeyValuePair<string, object?>> ?? [])));
     }
 }

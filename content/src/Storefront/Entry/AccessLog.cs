@@ -1,3 +1,4 @@
+using System.Collections;
 using Microsoft.AspNetCore.Diagnostics;
 
 namespace Storefront.Entry;
@@ -11,6 +12,9 @@ internal static partial class AccessLog
         app.Use(async (http, next) =>
         {
             var started = Stopwatch.GetTimestamp();
+            var caller = new Caller();
+            http.Features.Set(caller);
+            using var scope = logger.BeginScope(caller);
             try
             {
                 await next(http);
@@ -27,6 +31,27 @@ internal static partial class AccessLog
                 }
             }
         });
+    }
+
+    /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
+    public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
+    {
+        http.Features.Get<Caller>()!.UserId = http.User.FindFirst("sub")?.Value;
+        return next(http);
+    });
+
+    /// <summary>A copy of what the request knows: its context is used again for others.</summary>
+    private sealed class Caller : IEnumerable<KeyValuePair<string, object?>>
+    {
+        public string? UserId { get; set; }
+
+        public IEnumerator<KeyValuePair<string, object?>> GetEnumerator()
+        {
+            if (UserId is not null)
+                yield return new(nameof(UserId), UserId);
+        }
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>

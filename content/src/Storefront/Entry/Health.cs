@@ -20,11 +20,24 @@ internal static class Health
         var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
         builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(shutdown.DrainSeconds + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
+        builder.Services.AddSingleton<IHealthCheckPublisher, HealthMetrics>();
+        builder.Services.Configure<HealthCheckPublisherOptions>(publisher => (publisher.Delay, publisher.Period) = (TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10)));
         var checks = builder.Services.AddHealthChecks()
             .AddCheck<Drain>("shutdown", tags: ["ready"])
             .AddCheck<DatabaseHealth>("database", tags: ["ready", "startup"]);
-        if (!string.IsNullOrEmpty(builder.Configuration.GetConnectionString("Redis")))
-            checks.AddCheck<RedisHealth>("redis", tags: ["ready"]);
+        checks.AddDispensable<Standby>("standby", (standby, cancellation) => standby.CheckAsync(cancellation));
+        checks.AddDispensable<Redis>("redis", (redis, cancellation) => redis.CheckAsync(cancellation));
+        if (builder.Configuration.Has("worker"))
+            checks.AddDispensable<JobBroker>("rabbitmq", (broker, _) => Task.FromResult(broker.Problem is null ? null : "RabbitMQ cannot be used; the log has the reason."));
+    }
+
+    /// <summary>Without these the service does worse, but it does: an instance is not taken away for them.</summary>
+    /// <param name="check">Says what is wrong, or null.</param>
+    private static void AddDispensable<T>(this IHealthChecksBuilder checks, string name, Func<T, CancellationToken, Task<string?>> check)
+        where T : class
+    {
+        if (checks.Services.Any(service => service.ServiceType == typeof(T)))
+            checks.Add(new(name, provider => new Dispensable(cancellation => check(provider.GetRequiredService<T>(), cancellation)), null, ["ready"]));
     }
 
     /// <summary>With Management:Port set, health and metrics answer on that port alone, and nothing else does there.</summary>
@@ -86,11 +99,10 @@ internal sealed partial class DatabaseHealth(Migrator migrator, Database databas
     private partial void Away(string reason);
 }
 
-/// <summary>Without Redis the service does worse, but it does: an instance is not taken away for it.</summary>
-internal sealed class RedisHealth(Redis redis) : IHealthCheck
+internal sealed class Dispensable(Func<CancellationToken, Task<string?>> check) : IHealthCheck
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        await redis.CheckAsync(cancellationToken) is { } trouble ? HealthCheckResult.Degraded(trouble) : HealthCheckResult.Healthy();
+        await check(cancellationToken) is { } trouble ? HealthCheckResult.Degraded(trouble) : HealthCheckResult.Healthy();
 }
 
 public sealed record ManagementSettings

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
 using Storefront.Services;
 
@@ -50,11 +49,4 @@ internal sealed class JobConsumer(
                 await Task.Delay(TimeSpan.FromSeconds(1), Clock, stopping);
         }
     }
-}
-
-/// <summary>Jobs can wait: an instance that cannot reach the broker still serves.</summary>
-internal sealed class BrokerHealth(JobBroker broker) : IHealthCheck
-{
-    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        Task.FromResult(broker.Problem is null ? HealthCheckResult.Healthy() : HealthCheckResult.Degraded("RabbitMQ cannot be used; the log has the reason."));
 }

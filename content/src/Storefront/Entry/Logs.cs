@@ -12,7 +12,8 @@ internal static partial class Logs
     /// <param name="quiet">Of a verb whose output says all.</param>
     public static void AddLogs(this WebApplicationBuilder builder, bool quiet)
     {
-        builder.Logging.ClearProviders();
+        builder.Logging.ClearProviders().EnableRedaction();
+        builder.Services.AddRedaction(); // what is [Confidential] is erased
         if (!quiet)
             builder.Logging.AddJsonLines();
     }
@@ -30,9 +31,22 @@ internal static partial class Logs
         return 1;
     }
 
+    /// <summary>What fails where nobody waits for it: a task that was dropped goes on, a thread of its own takes the process with it.</summary>
+    public static void WatchFaults(this WebApplication app)
+    {
+        var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Storefront");
+        EventHandler<UnobservedTaskExceptionEventArgs> dropped = (_, task) => Dropped(logger, task.Exception);
+        TaskScheduler.UnobservedTaskException += dropped;
+        app.Lifetime.ApplicationStopped.Register(() => TaskScheduler.UnobservedTaskException -= dropped);
+        AppDomain.CurrentDomain.UnhandledException += (_, thread) => Crash((Exception)thread.ExceptionObject);
+    }
+
     private static ILoggingBuilder AddJsonLines(this ILoggingBuilder logging) =>
         logging.AddConsole(console => console.FormatterName = JsonLineFormatter.FormatterName)
             .AddConsoleFormatter<JsonLineFormatter, ConsoleFormatterOptions>();
+
+    [LoggerMessage(13, LogLevel.Error, "A task failed that nobody waited for")]
+    private static partial void Dropped(ILogger logger, Exception exception);
 
     [LoggerMessage(1, LogLevel.Critical, "{Reason}", EventName = "Crash")]
     private static partial void Crashed(ILogger logger, Exception? exception, string reason);
@@ -48,7 +62,7 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
         ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}", "requestPath"];
 
     private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
-    private static readonly string Version = Service.Version!.ToString(3);
+    public static readonly string Version = Service.Version!.ToString(3);
 
     public override void Write<TState>(in LogEntry<TState> entry, IExternalScopeProvider? scopes, TextWriter textWriter)
     {

@@ -34,7 +34,7 @@ internal static class Pipeline
     private static void AddWorkers(IServiceCollection services)
     {
         if (services.Any(service => service.ServiceType == typeof(JobBroker)))
-            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>().AddHealthChecks().AddCheck<BrokerHealth>("rabbitmq", tags: ["ready"]);
+            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>();
         else
             services.AddHostedService<JobWorker>();
     }
@@ -55,6 +55,7 @@ internal static class Pipeline
         app.UseCors();
         app.UseShedding();
         app.UseAuthentication();
+        app.UseUserInLog();
         app.UseRateLimiter();
         app.Use(RefuseWhatIsNotThere);
         app.UseAuthorization();
@@ -96,7 +97,7 @@ internal static class Pipeline
         [.. List(configuration, "Proxy:TrustedNetworks").Select(text => IPNetwork.TryParse(text, out var network) ? network : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"))];
 
     /// <summary>One build, several roles: `api` answers requests, `worker` runs jobs; health and metrics are with both.</summary>
-    private static bool Has(this IConfiguration configuration, string role)
+    public static bool Has(this IConfiguration configuration, string role)
     {
         var roles = (configuration["Process:Roles"] ?? "api,worker").Split(',', StringSplitOptions.TrimEntries);
         return roles.All(each => each is "api" or "worker") ? roles.Contains(role) : throw Settings.Refused("Process:Roles", "must be api, worker, or both with a comma");

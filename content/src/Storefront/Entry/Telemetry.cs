@@ -1,9 +1,9 @@
+using System.Diagnostics.Metrics;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 using Storefront.Repositories;
-using Storefront.Services;
 
 namespace Storefront.Entry;
 
@@ -16,13 +16,20 @@ internal static class Telemetry
         "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", "Storefront.*",
     ];
 
+    /// <summary>Of what has no buckets of its own: jobs take longer than requests.</summary>
+    private static readonly double[] Seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {
         var telemetry = builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService("storefront"))
-            .WithMetrics(metrics => metrics.AddMeter(Meters).AddPrometheusExporter())
+            .ConfigureResource(resource => resource.AddService("storefront", serviceVersion: JsonLineFormatter.Version, serviceInstanceId: Environment.MachineName))
+            .WithMetrics(metrics => metrics
+                .AddMeter(Meters)
+                .AddView(instrument => instrument is Histogram<double> { Unit: "s", Advice: null } ? new ExplicitBucketHistogramConfiguration { Boundaries = Seconds } : null)
+                .SetExemplarFilter(ExemplarFilterType.TraceBased)
+                .AddPrometheusExporter())
             .WithTracing(traces => traces
-                .AddSource(JobRunner.Traces.Name, "Npgsql")
+                .AddSource("Storefront.*", "Npgsql")
                 .AddAspNetCoreInstrumentation(http =>
                 {
                     http.Filter = context => !context.IsProbe();
@@ -30,7 +37,7 @@ internal static class Telemetry
                 })
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
-            telemetry.WithLogging().UseOtlpExporter();
+            telemetry.WithLogging(null, logs => logs.IncludeFormattedMessage = true).UseOtlpExporter(); // without scopes: that of the framework holds the path, where callers write secrets
         foreach (var signal in (string[])["", "TRACES_", "METRICS_", "LOGS_"])
         {
             var key = $"OTEL_EXPORTER_OTLP_{signal}ENDPOINT";

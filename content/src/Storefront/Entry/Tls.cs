@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Security;
 using System.Security.Cryptography;
@@ -113,11 +114,13 @@ internal sealed partial class CertificateFiles
     private long _readAt;
     private bool _unusable;
 
-    public CertificateFiles(IConfiguration configuration, TimeProvider clock, ILogger<CertificateFiles> logger)
+    public CertificateFiles(IConfiguration configuration, IMeterFactory meters, TimeProvider clock, ILogger<CertificateFiles> logger)
     {
         (_path, _clock, _logger, _readAt) = (configuration[Section + ":Path"] ?? "", clock, logger, clock.GetTimestamp());
         _keyPath = configuration[Section + ":KeyPath"] ?? _path;
         _current = Parse(_pem = Read());
+        meters.Create("Storefront.Tls").CreateObservableGauge(
+            "tls.certificate.remaining", () => (Current.TargetCertificate.NotAfter.ToUniversalTime() - clock.GetUtcNow()).TotalSeconds, "s", "Until the service's own certificate ends.");
     }
 
     public SslStreamCertificateContext Current

@@ -32,6 +32,8 @@ public sealed class JobBroker : IAsyncDisposable
     private const string CreatedHeader = "x-created-at";
     private const string TraceHeader = "traceparent";
 
+    private static readonly ActivitySource Traces = new("Storefront.JobBroker");
+
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(10);
 
@@ -274,6 +276,7 @@ public sealed class JobBroker : IAsyncDisposable
             ContentType = "application/json",
             Headers = new Dictionary<string, object?> { [AttemptHeader] = job.Attempt, [CreatedHeader] = job.CreatedAt, [TraceHeader] = job.Trace },
         };
+        using var activity = Traces.StartActivity("publish", ActivityKind.Producer, parentId: job.Trace, tags: [new("messaging.system", "rabbitmq"), new("messaging.destination.name", _queue), new("messaging.message.id", job.Id)]);
         try
         {
             await channel.BasicPublishAsync("", _queue, mandatory: true, properties, job.Body);
@@ -281,6 +284,7 @@ public sealed class JobBroker : IAsyncDisposable
         }
         catch (Exception e) when (IsOfTheBroker(e))
         {
+            activity?.SetStatus(ActivityStatusCode.Error);
             return e;
         }
     }

@@ -35,7 +35,8 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
         settings.ApplicationName ??= $"{service.Name} {service.Version!.ToString(3)}"; // in pg_stat_activity
         (_poolSize, _instances) = (settings.MaxPoolSize, instances);
         Description = $"PostgreSQL {settings.Host}/{settings.Database}";
-        var builder = new NpgsqlDataSourceBuilder(settings.ToString()) { Name = "database" }.UseLoggerFactory(loggers);
+        var builder = new NpgsqlDataSourceBuilder(settings.ToString()) { Name = "database" }.UseLoggerFactory(loggers)
+            .ConfigureTracing(traces => traces.EnablePhysicalOpenTracing(false).ConfigureCommandFilter(_ => Activity.Current is not null)); // what workers ask every second is no trace
         if (!settings.Host!.Contains(',', StringComparison.Ordinal))
         {
             _source = builder.Build();
@@ -72,6 +73,8 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
         var (settings, instances) = (Parse(connection), builder.Configuration.Read<ProcessSettings>("Process").Instances);
         builder.Services.ReviewConnection("ConnectionStrings:Database", "add SSL Mode=VerifyFull", settings.SslMode == SslMode.VerifyFull, settings.Host!.Split(','), settings.Password);
         builder.Services.AddSingleton<Database>(provider => new PostgresDatabase(settings, instances, provider.GetRequiredService<ILoggerFactory>()));
+        if (settings.Host!.Contains(',', StringComparison.Ordinal))
+            builder.Services.AddSingleton<Standby>();
     }
 
     public override async Task<string?> ExcessAsync(CancellationToken cancellation)

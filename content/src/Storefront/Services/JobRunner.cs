@@ -27,7 +27,7 @@ public sealed record JobSettings
 public sealed partial class JobRunner(
     IEnumerable<IJobHandler> handlers, Outbox outbox, Database database, JobSettings settings, JobMetrics metrics, TimeProvider clock, ILogger<JobRunner> logger)
 {
-    public static readonly ActivitySource Traces = new("Storefront.Jobs");
+    private static readonly ActivitySource Traces = new("Storefront.Jobs");
 
     private readonly Dictionary<string, IJobHandler> _handlers = handlers.ToDictionary(handler => handler.Type);
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Dapper;
 using Npgsql;
 
@@ -84,6 +85,26 @@ public sealed class ReplicaFaultTests : IAsyncLifetime
 
         cancel.StatusCode.Should().Be(HttpStatusCode.OK);
         (await http.StatusAsync(order)).Should().Be("cancelled");
+    }
+
+    [Fact]
+    public async Task How_far_the_standby_is_behind_is_measured_and_one_that_is_away_is_said()
+    {
+        await Eventually.TrueAsync(async () => await LagAsync() == 0);
+
+        await PauseAsync();
+        await PostgresDatabases.ExecuteAsync(_primary.ConnectionString, "SET synchronous_commit = off; UPDATE products SET name = 'New'");
+        await Eventually.TrueAsync(async () => await LagAsync() > 1);
+        await PostgresDatabases.ExecuteAsync(_standby.ConnectionString, "SELECT pg_wal_replay_resume()");
+        await Eventually.TrueAsync(async () => await LagAsync() == 0);
+        (await _http.GetStringAsync("/health/ready")).Should().Contain("\"standby\":\"healthy\"");
+
+        _standby.Kill();
+        await Eventually.TrueAsync(async () => (await _http.GetStringAsync("/health/ready")).Contains("No standby answers", StringComparison.Ordinal));
+        (await LagAsync()).Should().BeNull();
+
+        async Task<double?> LagAsync() => (await _http.GetStringAsync("/health/ready"), await _http.GetStringAsync("/metrics")) is var (_, metrics) // each probe measures
+            && Regex.Match(metrics, "^db_replica_lag_seconds(?:{.*})? ([0-9.]+)", RegexOptions.Multiline) is { Success: true } line ? double.Parse(line.Groups[1].Value, null) : null;
     }
 
     [Fact]

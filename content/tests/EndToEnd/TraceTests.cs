@@ -1,0 +1,83 @@
+using System.Net;
+using Microsoft.AspNetCore.Http;
+
+namespace EndToEnd;
+
+public sealed class TraceTests
+{
+    /// <summary>Over HTTP, the outbox, the broker and SQL where they are servers, the payment provider, and the second job.</summary>
+    [Fact, Trait("Readiness", "55")]
+    public async Task A_request_and_all_that_follows_from_it_are_one_trace()
+    {
+        const string Caller = "00f067aa0ba902b7";
+        await using var site = await Site.CreateAsync();
+        await using var collector = await Collector.StartAsync();
+        await using var service = await site.ServeAsync(collector.Settings);
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        var trace = Guid.NewGuid().ToString("N");
+        http.DefaultRequestHeaders.Add("traceparent", $"00-{trace}-{Caller}-01");
+        var order = await http.PlaceOrderAsync();
+        http.DefaultRequestHeaders.Remove("traceparent");
+        await http.SettledAsync(order, "paid");
+        await site.QuietAsync(receipts: 1);
+
+        await Eventually.TrueAsync(() => Names().Contains("send-receipt"));
+
+        Names().Should().Contain("POST /v1/orders/").And.Contain("charge-payment").And.Contain("POST");
+        if (TestDatabase.IsServer)
+            Sources().Should().Contain("Npgsql").And.Contain("Storefront.JobBroker");
+        var all = Spans();
+        all.Select(span => span.Parent).Should().BeSubsetOf([Caller, .. all.Select(span => span.Id)], "each span has its parent in the trace");
+        all.Single(span => span.Name == "POST").Parent.Should().Be(all.Single(span => span.Name == "charge-payment").Id, "the call of the provider belongs to the job");
+        service.Log.Where(line => line.Text("traceId") == trace && line.Is("Request")).Should().ContainSingle();
+        collector.Spans.Should().OnlyContain(span => span.Parent.Length > 0 || span.Name.Contains(" /", StringComparison.Ordinal), "what nobody asked for is no trace");
+
+        List<Span> Spans() => [.. collector.Spans.Where(span => span.Trace == trace)];
+        IEnumerable<string> Names() => Spans().Select(span => span.Name);
+        IEnumerable<string> Sources() => Spans().Select(span => span.Source);
+    }
+
+    [Theory, Trait("Readiness", "55")]
+    [InlineData("OTEL_TRACES_SAMPLER=always_off", false)]
+    [InlineData("OTEL_TRACES_SAMPLER=always_on", true)]
+    public async Task How_much_is_traced_is_a_setting(string sampler, bool traced)
+    {
+        await using var site = await Site.CreateAsync();
+        await using var collector = await Collector.StartAsync();
+        await using var service = await site.ServeAsync([.. collector.Settings, sampler]);
+        using var http = site.Client(service);
+
+        await http.GetAsync("/v1/products");
+        service.Terminate();
+        await service.ExitAsync();
+
+        collector.Spans.Any().Should().Be(traced);
+        collector.Texts("/v1/logs").Should().NotBeEmpty("the rest is exported still");
+    }
+
+    [Theory, Trait("Readiness", "57")]
+    [InlineData("refuses")]
+    [InlineData("hangs")]
+    [InlineData("is not there")]
+    public async Task A_collector_that_fails_costs_no_answer_and_no_memory(string how)
+    {
+        await using var site = await Site.CreateAsync();
+        await using var collector = await Collector.StartAsync();
+        collector.Answering = how == "hangs" ? http => Task.Delay(Timeout.Infinite, http.RequestAborted) : http => Task.FromResult(http.Response.StatusCode = StatusCodes.Status503ServiceUnavailable);
+        await using var service = await site.ServeAsync([.. collector.Settings, .. how == "is not there" ? ["OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"] : Array.Empty<string>(), "Limits__RequestsPerSecond=1000000", "Limits__Burst=1000000"]);
+        using var http = site.Client(service);
+        await AskAsync(2000); // fills the queues of what waits to be sent
+        var before = service.ResidentSize;
+
+        await AskAsync(20_000);
+
+        (service.ResidentSize - before).Should().BeLessThan(60 * 1024, "a span and a line for each would take more");
+        (how == "is not there" || !collector.Received.IsEmpty).Should().BeTrue("else nothing was tried");
+        service.Terminate();
+        (await service.ExitAsync()).Should().Be(0);
+
+        async Task AskAsync(int count) => await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (_, cancellation) =>
+            (await http.GetAsync("/v1/products", cancellation)).StatusCode.Should().Be(HttpStatusCode.OK));
+    }
+}
