@@ -16,7 +16,7 @@ public class AccessTests(SharedHost shared)
 {
     /// <summary>All that is open to everybody.</summary>
     private static readonly string[] Anonymous =
-        ["/health/live", "/health/ready", "/health/startup", "/metrics", "/openapi/{documentName}.json", "/v1/products/", "/v1/products/{sku}"];
+        ["/health/live", "/health/ready", "/health/startup", "/metrics", "/openapi/{documentName}.json", "/status", "/status/data", "/v1/products/", "/v1/products/{sku}"];
 
     private static readonly byte[] ForeignKey = [.. Tokens.Key.Select(each => (byte)~each)];
 

@@ -118,7 +118,7 @@ public class ContractTests(SharedHost shared)
     [InlineData("Production", false, 404)]
     [InlineData("Production", true, 200)]
     [Trait("Readiness", "18")]
-    public async Task The_docs_are_for_Development_unless_they_are_enabled(string environment, bool enabled, int status)
+    public async Task The_docs_are_for_Development_unless_they_are_enabled_and_the_status_page_always(string environment, bool enabled, int status)
     {
         using var certificate = new TestCertificate();
         await using var host = await TestHost.StartAsync(environment: environment, settings:
@@ -134,6 +134,11 @@ public class ContractTests(SharedHost shared)
         {
             using var answer = await host.Client().GetAsync(path);
             ((int)answer.StatusCode).Should().Be(status, path);
+        }
+        foreach (var path in (string[])["/status", "/status/data"])
+        {
+            using var answer = await host.Client().GetAsync(path);
+            ((int)answer.StatusCode).Should().Be(environment == "Development" ? 200 : 404, path); // never outside
         }
     }
 

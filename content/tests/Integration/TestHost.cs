@@ -15,8 +15,8 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 using Storefront.Utilities;
 
 [assembly: AssemblyFixture(typeof(Integration.SharedHost))]
@@ -122,7 +122,8 @@ public sealed class TestHost : IAsyncDisposable
             }
             builder.ConfigureTestServices(collection =>
             {
-                collection.RemoveAll<ILoggerProvider>().AddSingleton<ILoggerProvider>(log);
+                collection.Remove(collection.Single(service => service.ImplementationType == typeof(ConsoleLoggerProvider)));
+                collection.AddSingleton<ILoggerProvider>(log);
                 collection.AddSingleton<IStartupFilter, TestEndpoints>();
                 services?.Invoke(collection);
             });

@@ -24,6 +24,7 @@ internal static class Pipeline
         builder.AddHealth();
         builder.AddTelemetry();
         builder.AddDocs();
+        builder.AddStatusPage();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
             policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
         if (builder.Configuration.Has("worker"))
@@ -64,6 +65,7 @@ internal static class Pipeline
         app.MapHealth();
         app.MapMetrics();
         app.MapDocs();
+        app.MapStatusPage();
         if (!app.Configuration.Has("api"))
             return;
         app.MapApi()

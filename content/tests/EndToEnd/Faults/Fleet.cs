@@ -95,7 +95,6 @@ internal sealed class Fleet : IAsyncDisposable
     public async Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count)
     {
         using var http = Site.Client(api);
-        http.Timeout = TimeSpan.FromSeconds(10); // one that waits for a broker waits longer
         var orders = new List<string>();
         while (orders.Count < count)
             orders.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(8, count - orders.Count)).Select(_ => http.PlaceOrderAsync())));
