@@ -1,6 +1,7 @@
+using System.Collections.Concurrent;
 using System.Net.Http.Json;
-using Microsoft.Playwright;
-using static Microsoft.Playwright.Assertions;
+using PuppeteerSharp;
+using PuppeteerSharp.Media;
 
 namespace TemplateTests;
 
@@ -23,25 +24,29 @@ public class BrowserTests(TemplatePackage package)
         for (var number = 0; number < 20; number++)
             await service.Client.GetAsync(number % 4 == 0 ? $"/v1/products/{Uri.EscapeDataString(Hostile)}" : "/v1/products", TestContext.Current.CancellationToken);
 
-        using var playwright = await Playwright.CreateAsync();
-        await using var browser = await playwright.Chromium.LaunchAsync(new()
+        await using var browser = await Puppeteer.LaunchAsync(new()
         {
             ExecutablePath = Chromium,
+            AcceptInsecureCerts = true,
             Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         });
-        foreach (var scheme in (ColorScheme[])[ColorScheme.Light, ColorScheme.Dark])
+        foreach (var scheme in (string[])["light", "dark"])
         {
-            await using var context = await browser.NewContextAsync(new() { BaseURL = $"{service.Client.BaseAddress}", IgnoreHTTPSErrors = true, ColorScheme = scheme, ViewportSize = new() { Width = 1000, Height = 900 } });
-            var (page, complaints, hosts) = (await context.NewPageAsync(), new List<string>(), new HashSet<string>());
-            page.Console += (_, message) => Take(complaints, message.Type is "error" or "warning" ? message.Text : null);
-            page.PageError += (_, error) => Take(complaints, error);
-            page.Request += (_, request) => Take(hosts, new Uri(request.Url).Authority);
+            var (complaints, hosts) = (new ConcurrentQueue<string>(), new ConcurrentQueue<string>());
+            await using var page = await browser.NewPageAsync();
+            await page.SetViewportAsync(new() { Width = 1000, Height = 900 });
+            await page.EmulateMediaFeaturesAsync([new() { MediaFeature = MediaFeature.PrefersColorScheme, Value = scheme }]);
+            page.Console += (_, console) =>
+            {
+                if (console.Message.Type is ConsoleType.Error or ConsoleType.Warning)
+                    complaints.Enqueue(console.Message.Text);
+            };
+            page.PageError += (_, error) => complaints.Enqueue(error.Message);
+            page.Request += (_, sent) => hosts.Enqueue(new Uri(sent.Request.Url).Scheme == "data" ? "" : new Uri(sent.Request.Url).Authority);
 
-            await page.GotoAsync("/status");
-            await Expect(page.GetByRole(AriaRole.Status)).ToHaveTextAsync("All checks are healthy.");
-            await Expect(page.GetByRole(AriaRole.Table, new() { Name = "Engines" })).ToContainTextAsync("SQLite");
-            await Expect(page.GetByRole(AriaRole.Table, new() { Name = "Requests of the last minute" })).ToContainTextAsync("GET /v1/products/");
-            await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Last warnings and errors" })).ToContainTextAsync("Unauthenticated");
+            await page.GoToAsync($"{service.Client.BaseAddress}status");
+            foreach (var (part, text) in (ValueTuple<string, string>[])[("state", "All checks are healthy."), ("engines", "SQLite"), ("requests", "GET /v1/products/"), ("lines", "Unauthenticated")])
+                await page.WaitForFunctionAsync("(part, text) => document.getElementById(part).textContent.includes(text)", part, text);
             await PictureAsync(page, $"status-{scheme}");
 
             // By keyboard alone: two links, then the button, which says what it did.
@@ -49,20 +54,20 @@ public class BrowserTests(TemplatePackage package)
             for (var tabs = 0; tabs < 3; tabs++)
             {
                 await page.Keyboard.PressAsync("Tab");
-                focused.Add(await page.EvaluateAsync<string>("document.activeElement.textContent"));
-                (await page.EvaluateAsync<string>("getComputedStyle(document.activeElement).outlineStyle")).Should().Be("solid", "who has no mouse must see where they are");
+                focused.Add(await page.EvaluateExpressionAsync<string>("document.activeElement.textContent"));
+                (await page.EvaluateExpressionAsync<string>("getComputedStyle(document.activeElement).outlineStyle")).Should().Be("solid", "who has no mouse must see where they are");
             }
             focused.Should().Equal("API", "Metrics", "Pause");
             await page.Keyboard.PressAsync("Space");
-            await Expect(page.GetByRole(AriaRole.Button)).ToHaveAttributeAsync("aria-pressed", "true");
-            (await page.EvaluateAsync<double>(Contrast)).Should().BeGreaterThan(4.5, "WCAG 2.2, 1.4.3, in {0}", scheme);
-            (await page.TitleAsync()).Should().Be("Shop status", "what callers send is text");
+            (await page.EvaluateExpressionAsync<string>("document.activeElement.ariaPressed")).Should().Be("true");
+            (await page.EvaluateFunctionAsync<double>(Contrast)).Should().BeGreaterThan(4.5, "WCAG 2.2, 1.4.3, in {0}", scheme);
+            (await page.GetTitleAsync()).Should().Be("Shop status", "what callers send is text");
 
-            await page.GotoAsync("/docs");
-            await Expect(page.GetByText("Place an order").First).ToBeVisibleAsync();
+            await page.GoToAsync($"{service.Client.BaseAddress}docs");
+            await page.WaitForFunctionAsync("() => document.body.innerText.includes('Place an order')");
             await PictureAsync(page, $"docs-{scheme}");
             complaints.Should().BeEmpty();
-            hosts.Should().Equal(service.Client.BaseAddress!.Authority);
+            hosts.Where(host => host.Length > 0).Distinct().Should().Equal(service.Client.BaseAddress!.Authority);
         }
     }
 
@@ -77,18 +82,9 @@ public class BrowserTests(TemplatePackage package)
         }
         """;
 
-    private static void Take(ICollection<string> all, string? one)
-    {
-        lock (all)
-        {
-            if (one is not null)
-                all.Add(one);
-        }
-    }
-
     private static async Task PictureAsync(IPage page, string name)
     {
         if (Environment.GetEnvironmentVariable("TEST_PICTURES") is { Length: > 0 } folder)
-            await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"{name.ToLowerInvariant()}.png") });
+            await page.ScreenshotAsync(Path.Combine(folder, $"{name}.png"));
     }
 }
