@@ -108,7 +108,7 @@ public sealed class JobBroker : IAsyncDisposable
         var connection = await ConnectAsync("consumer", stopping);
         try
         {
-            var channel = await connection.CreateChannelAsync(new(false, false, null, (ushort)concurrency), stopping).WaitAsync(ConfirmTimeout, stopping);
+            var channel = await connection.CreateChannelAsync(new(false, false, null, (ushort)concurrency), stopping).WithinAsync(ConfirmTimeout, stopping);
             await DeclareAsync(channel, stopping);
             await channel.BasicQosAsync(0, (ushort)concurrency, global: false, stopping); // what waits, waits in RabbitMQ, not in this process
             connection.ConnectionShutdownAsync += (_, reason) => EndAsync(reason.ReplyText);
@@ -223,7 +223,7 @@ public sealed class JobBroker : IAsyncDisposable
         _publisher = await ConnectAsync("publisher", cancellation); // of its own: an alarm stops connections that publish
         try
         {
-            _channel = await _publisher.CreateChannelAsync(new(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellation).WaitAsync(ConfirmTimeout, cancellation);
+            _channel = await _publisher.CreateChannelAsync(new(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), cancellation).WithinAsync(ConfirmTimeout, cancellation);
             await DeclareAsync(_channel, cancellation);
             Problem = null;
             return _channel;
@@ -240,7 +240,7 @@ public sealed class JobBroker : IAsyncDisposable
         var connecting = _factory.CreateConnectionAsync($"storefront {purpose}", cancellation);
         try
         {
-            return await connecting.WaitAsync(ConfirmTimeout, cancellation);
+            return await connecting.WithinAsync(ConfirmTimeout, cancellation);
         }
         catch (Exception e) when (IsOfTheBroker(e))
         {

@@ -92,7 +92,7 @@ public sealed partial class Redis : IDisposable
         try
         {
             var answer = await _calls.ExecuteAsync(
-                async token => await call((await _connection.WaitAsync(token)).GetDatabase()).WaitAsync(token), cancellation);
+                async token => await call((await _connection.WaitAsync(token)).GetDatabase()).WithinAsync(Timeout.InfiniteTimeSpan, token), cancellation);
             if (_away && Interlocked.Exchange(ref _away, false))
                 Back(Description);
             return answer;
