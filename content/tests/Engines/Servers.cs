@@ -140,7 +140,7 @@ internal abstract class Server : IAsyncDisposable
     }
 
     /// <summary>Below the range of outgoing connections: no socket of another program takes it between two starts.</summary>
-    protected static int FreePort()
+    public static int FreePort()
     {
         while (true)
         {
