@@ -25,45 +25,58 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
         await using var fleet = await servers.FleetAsync(broker: false);
         _authority = fleet.Site.Certificates.AuthorityFile;
         var shown = fleet.Site.Certificates.Issue("instance", Proxy.Instance);
-        (int Port, int Management)[] places = [(Server.FreePort(), Server.FreePort()), (Server.FreePort(), Server.FreePort())];
-        await using var proxy = create(places);
+        await using var first = new Instance(fleet, shown);
+        await using var second = new Instance(fleet, shown);
+        await using var proxy = create([first.Place, second.Place]);
         proxy.Certificate = (fleet.Site.Certificates.ServerFile, fleet.Site.Certificates.KeyFile);
-        var instances = await Task.WhenAll(places.Select(ServeAsync));
+        await Task.WhenAll(first.StartAsync(), second.StartAsync());
         await proxy.StartAsync();
         using var end = new CancellationTokenSource();
         var load = new Load(fleet.Site, new Uri(proxy.ConnectionString));
         var clients = Enumerable.Range(0, 32).Select(number => load.RunAsync(number % 2 == 0 ? HttpVersion.Version20 : HttpVersion.Version11, end.Token)).ToList();
 
-        await Eventually.TrueAsync(() => load.Answered >= 100);
-        load.Failures.Take(3).Should().BeEmpty(proxy.Log);
         for (var round = 0; round < 3; round++)
         {
-            for (var number = 0; number < instances.Length; number++)
-            {
-                instances[number].Terminate();
-                (await instances[number].ExitAsync()).Should().Be(0);
-                await instances[number].DisposeAsync();
-                instances[number] = await ServeAsync(places[number]);
-                await instances[number].LineAsync(line => line.Is("Request")); // the proxy knows that it is back
-            }
+            await first.RestartAsync();
+            await second.RestartAsync();
         }
         await Eventually.TrueAsync(() => load.Answered >= Enough || !load.Failures.IsEmpty);
         await end.CancelAsync();
         await Task.WhenAll(clients);
 
-        load.Failures.Take(3).Should().BeEmpty($"of {load.Answered} requests none may fail:\n{proxy.Log}");
+        load.Failures.Take(3).Should().BeEmpty($"of {load.Answered} requests none may fail, and {load.Failures.Count} did:\n{proxy.Log}");
         await fleet.SettledOnceAsync(load.Orders);
-        foreach (var instance in instances)
-            await instance.DisposeAsync();
+    }
 
-        Task<ServiceProcess> ServeAsync((int Port, int Management) place) => fleet.ServeAsync(
-            $"ASPNETCORE_URLS=https://127.0.0.1:{place.Port}", $"Management__Port={place.Management}", "Shutdown__DrainSeconds=5", "Proxy__TrustedNetworks__0=127.0.0.0/8",
+    /// <summary>A place to which a process comes back.</summary>
+    private sealed class Instance(Fleet fleet, (string Certificate, string Key) shown) : IAsyncDisposable
+    {
+        private ServiceProcess? _process;
+
+        public (int Port, int Management) Place { get; } = (Server.FreePort(), Server.FreePort());
+
+        public async Task StartAsync() => _process = await fleet.ServeAsync(
+            $"ASPNETCORE_URLS=https://127.0.0.1:{Place.Port}", $"Management__Port={Place.Management}", "Shutdown__DrainSeconds=5", "Proxy__TrustedNetworks__0=127.0.0.0/8",
             $"Kestrel__Certificates__Default__Path={shown.Certificate}", $"Kestrel__Certificates__Default__KeyPath={shown.Key}");
+
+        /// <summary>Returns when the proxy knows that it is back.</summary>
+        public async Task RestartAsync()
+        {
+            _process!.Terminate();
+            (await _process.ExitAsync()).Should().Be(0);
+            await StartAsync();
+            await _process.LineAsync(line => line.Is("Request"));
+        }
+
+        public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? default;
     }
 
     /// <summary>Each client has one connection, sends a POST as soon as the one before is answered, and never sends one again that failed.</summary>
     private sealed class Load(Site site, Uri address)
     {
+        // About 800 requests a second: many, but not all that the machine can do, or an instance would need minutes to start.
+        private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(40);
+
         private int _answered;
 
         public int Answered => Volatile.Read(ref _answered);
@@ -106,6 +119,7 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
                     Failures.Enqueue(error.ToString());
                 }
                 Interlocked.Increment(ref _answered);
+                await Task.Delay(Pause, CancellationToken.None);
             }
         }
     }
