@@ -6,11 +6,11 @@ using System.Text.RegularExpressions;
 namespace Engines;
 
 /// <summary>A proxy as deploy/ ships it: nothing of its file is changed but addresses, ports and the folder of the certificates.</summary>
-internal abstract partial class Proxy(string program, string file, (int Port, int Management)[] instances)
+internal abstract partial class Proxy(string program, string file, int[] instances)
     : Server(Find(program) is not null, $"Not tested: {program} with deploy/{file}. Install the package {program}.")
 {
     /// <summary>By this name it verifies the certificates of the instances.</summary>
-    public const string Instance = "storefront";
+    public const string Instance = "storefront-api";
 
     public override string ConnectionString => $"https://127.0.0.1:{Port}";
 
@@ -23,16 +23,11 @@ internal abstract partial class Proxy(string program, string file, (int Port, in
 
     protected override async Task PrepareAsync()
     {
-        File.Copy(AuthorityFile, Path.Combine(Folder, "ca.crt"));
-        File.Copy(Certificate!.Value.Certificate, Path.Combine(Folder, "proxy.crt"));
-        File.Copy(Certificate.Value.Key, Path.Combine(Folder, "proxy.key"));
-        await File.WriteAllTextAsync(Path.Combine(Folder, "proxy.pem"), await File.ReadAllTextAsync(Certificate.Value.Certificate) + await File.ReadAllTextAsync(Certificate.Value.Key));
+        var (certificate, key) = Certificate!.Value;
+        File.Copy(AuthorityFile, Path.Combine(Folder, "ca.pem"));
+        await File.WriteAllTextAsync(Path.Combine(Folder, "tls.pem"), await File.ReadAllTextAsync(certificate) + await File.ReadAllTextAsync(key));
         var text = (await File.ReadAllTextAsync(Shipped(file))).Replace("/run/secrets", Folder, StringComparison.Ordinal);
-        text = Address().Replace(text, address =>
-        {
-            var instance = instances[address.Groups[1].Value[0] - '1'];
-            return address.Groups[2].Success ? $"127.0.0.1:{instance.Port} port {instance.Management}" : $"127.0.0.1:{instance.Port}";
-        });
+        text = Address().Replace(text, address => $"127.0.0.1:{instances[address.Groups[1].Value[0] - '1']}");
         await File.WriteAllTextAsync(Path.Combine(Folder, file), Adapt(text));
     }
 
@@ -56,11 +51,11 @@ internal abstract partial class Proxy(string program, string file, (int Port, in
 
     private static string Shipped(string file, [CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "../../deploy", file);
 
-    [GeneratedRegex(@"\bapi-([12]):8443( port 9443)?")]
+    [GeneratedRegex(@"\bapi-([12]):8443")]
     private static partial Regex Address();
 }
 
-internal sealed class NginxServer(params (int, int)[] instances) : Proxy("nginx", "nginx.conf", instances)
+internal sealed class NginxServer(params int[] instances) : Proxy("nginx", "nginx.conf", instances)
 {
     protected override string[] Command => [Program, "-p", Folder, "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off; pid nginx.pid;" + (Environment.IsPrivilegedProcess ? " user root;" : "")];
 
@@ -69,7 +64,7 @@ internal sealed class NginxServer(params (int, int)[] instances) : Proxy("nginx"
         .Replace("http {", "http { client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;", StringComparison.Ordinal);
 }
 
-internal sealed class HaproxyServer(params (int, int)[] instances) : Proxy("haproxy", "haproxy.cfg", instances)
+internal sealed class HaproxyServer(params int[] instances) : Proxy("haproxy", "haproxy.cfg", instances)
 {
     protected override string[] Command => [Program, "-db", "-f", "haproxy.cfg"];
 

@@ -20,14 +20,14 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
 
     private string _authority = "";
 
-    private async Task NoRequestIsLostAsync(Func<(int, int)[], Proxy> create)
+    private async Task NoRequestIsLostAsync(Func<int[], Proxy> create)
     {
         await using var fleet = await servers.FleetAsync(broker: false);
         _authority = fleet.Site.Certificates.AuthorityFile;
         var shown = fleet.Site.Certificates.Issue("instance", Proxy.Instance);
         await using var first = new Instance(fleet, shown);
         await using var second = new Instance(fleet, shown);
-        await using var proxy = create([first.Place, second.Place]);
+        await using var proxy = create([first.Port, second.Port]);
         proxy.Certificate = (fleet.Site.Certificates.ServerFile, fleet.Site.Certificates.KeyFile);
         await Task.WhenAll(first.StartAsync(), second.StartAsync());
         await proxy.StartAsync();
@@ -53,10 +53,10 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
     {
         private ServiceProcess? _process;
 
-        public (int Port, int Management) Place { get; } = (Server.FreePort(), Server.FreePort());
+        public int Port { get; } = Server.FreePort();
 
         public async Task StartAsync() => _process = await fleet.ServeAsync(
-            $"ASPNETCORE_URLS=https://127.0.0.1:{Place.Port}", $"Management__Port={Place.Management}", "Shutdown__DrainSeconds=5", "Proxy__TrustedNetworks__0=127.0.0.0/8",
+            $"ASPNETCORE_URLS=https://127.0.0.1:{Port}", "Shutdown__DrainSeconds=5", "Proxy__TrustedNetworks__0=127.0.0.0/8",
             $"Kestrel__Certificates__Default__Path={shown.Certificate}", $"Kestrel__Certificates__Default__KeyPath={shown.Key}");
 
         /// <summary>Returns when the proxy knows that it is back.</summary>
