@@ -52,11 +52,10 @@ public partial class GenerationTests(TemplatePackage package)
     [Fact]
     public async Task Scripts_can_be_run_as_they_come_out_of_the_package()
     {
-        Assert.SkipWhen(OperatingSystem.IsWindows(), "There, no file has such a permission.");
         var shop = await package.NewShopAsync();
 
         var scripts = Tree.Names(shop).Where(name => File.ReadLines(Path.Combine(shop, name)).FirstOrDefault()?.StartsWith("#!/", StringComparison.Ordinal) == true).ToList();
-        scripts.Should().Contain("ci").And.OnlyContain(name => File.GetUnixFileMode(Path.Combine(shop, name)).HasFlag(UnixFileMode.UserExecute));
+        scripts.Should().Contain("ci").And.OnlyContain(name => OperatingSystem.IsWindows() || File.GetUnixFileMode(Path.Combine(shop, name)).HasFlag(UnixFileMode.UserExecute));
     }
 
     [Fact]
