@@ -290,7 +290,10 @@ internal sealed class PostgresServer(string? password = null, params string[] se
         }
     }
 
-    private static string[] Postgres(string program, params string[] arguments) => [.. User, Path.Combine(Programs!, program), .. arguments];
+    /// <summary>Of its own version: an older pg_dump refuses a newer server.</summary>
+    public static string Program(string name) => Path.Combine(Programs!, name);
+
+    private static string[] Postgres(string program, params string[] arguments) => [.. User, Program(program), .. arguments];
 }
 
 /// <summary>Databases of a test's own on any server.</summary>

@@ -1,3 +1,5 @@
+using System.Net;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
@@ -17,6 +19,7 @@ internal static class Health
         builder.Services.AddSingleton(shutdown);
         builder.Services.AddSingleton<Drain>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
+        builder.Services.Decorate<IConnectionListenerFactory, LingeringTransport>();
         var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
         builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(shutdown.DrainSeconds + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
@@ -152,4 +155,31 @@ internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownS
 
     [LoggerMessage(5, LogLevel.Information, "Draining for {Seconds} s")]
     private partial void Draining(int seconds);
+}
+
+/// <summary>
+/// Kestrel ends its connections in the moment in which it no longer listens, also those whose first request is on its way: a proxy that
+/// sent it can only answer 502. So between the two it is given time to arrive; who connects anew is refused, and goes elsewhere.
+/// </summary>
+internal sealed class LingeringTransport(IConnectionListenerFactory inner, ShutdownSettings settings, TimeProvider clock) : IConnectionListenerFactory, IConnectionListenerFactorySelector
+{
+    public bool CanBind(EndPoint endpoint) => inner is not IConnectionListenerFactorySelector selector || selector.CanBind(endpoint);
+
+    public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
+        new Listener(await inner.BindAsync(endpoint, cancellationToken), TimeSpan.FromSeconds(Math.Min(settings.DrainSeconds, 2)), clock);
+
+    private sealed class Listener(IConnectionListener inner, TimeSpan linger, TimeProvider clock) : IConnectionListener
+    {
+        public EndPoint EndPoint => inner.EndPoint;
+
+        public ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) => inner.AcceptAsync(cancellationToken);
+
+        public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+        {
+            await inner.UnbindAsync(cancellationToken);
+            await Task.Delay(linger, clock, cancellationToken);
+        }
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
+    }
 }
