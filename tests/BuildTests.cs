@@ -40,6 +40,16 @@ public class BuildTests(TemplatePackage package)
         }
     }
 
+    /// <summary>Of this repository, not of the service: nothing else notices when the service changes under them.</summary>
+    [Fact]
+    public async Task The_programs_that_measure_it_build()
+    {
+        var checkout = package.NewFolder();
+        await TemplatePackage.CheckOutAsync(checkout);
+        foreach (var program in Directory.GetFiles(Path.Combine(checkout, "tests", "Performance"), "*.cs"))
+            (await Command.RunAsync(checkout, "dotnet build", program)).MustSucceed();
+    }
+
     [Fact]
     public async Task Does_not_build_with_SQL_that_input_gets_into()
     {

@@ -1,5 +1,6 @@
 // What a job costs the database, with few jobs waiting and with many: dotnet run tests/Performance/outbox.cs
 // On PostgreSQL where TEST_DATABASE names a server, else on SQLite in a temporary file. The table in README.md is its output.
+#:sdk Microsoft.NET.Sdk.Web
 #:property TargetFramework=net10.0
 #:property ManagePackageVersionsCentrally=false
 #:property PublishAot=false
@@ -9,23 +10,23 @@ using System.Data.Common;
 using System.Diagnostics;
 using Dapper;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Hosting.Internal;
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Storefront.Repositories;
 
 const int Rounds = 300;
-DefaultTypeMap.MatchNamesWithUnderscores = true; // as Registration.cs sets it
 var server = Environment.GetEnvironmentVariable("TEST_DATABASE");
 var name = $"outbox_{Guid.NewGuid():N}";
 var folder = Directory.CreateTempSubdirectory("outbox-").FullName;
 var connectionString = server is null ? $"Data Source={folder}/outbox.db" : $"{server};Database={name}";
 if (server is not null)
     await ExecuteAsync(new NpgsqlConnection(server), $"CREATE DATABASE {name}");
-Database database = server is null ? new SqliteDatabase(connectionString, folder) : new PostgresDatabase(connectionString, 1, NullLoggerFactory.Instance);
-var outbox = new Outbox(database);
-await new Migrator(database, new HostingEnvironment { EnvironmentName = Environments.Production }, TimeProvider.System, NullLogger<Migrator>.Instance).MigrateAsync(default);
+var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = Environments.Production });
+builder.Logging.ClearProviders();
+(builder.Configuration["ConnectionStrings:Database"], builder.Configuration["Payments:BaseUrl"]) = (connectionString, "https://payments.test");
+builder.AddRepositories();
+var app = builder.Build();
+var (database, outbox) = (app.Services.GetRequiredService<Database>(), app.Services.GetRequiredService<Outbox>());
+await app.Services.GetRequiredService<Migrator>().MigrateAsync(default);
 
 Console.WriteLine($"{(server is null ? "SQLite" : "PostgreSQL")}, {Environment.ProcessorCount} cores, {Rounds} rounds each, median in ms");
 Console.WriteLine();
@@ -47,7 +48,7 @@ foreach (var waiting in (int[])[1, 10_000, 1_000_000])
     Console.WriteLine(FormattableString.Invariant($"| {waiting:N0} | {add:0.00} | {one:0.00} | {hundred:0.0} | {measure:0.00} | {100_000 / hundred:N0} |"));
 }
 
-await ((database as IAsyncDisposable)?.DisposeAsync() ?? ValueTask.CompletedTask);
+await app.DisposeAsync();
 if (server is not null)
     await ExecuteAsync(new NpgsqlConnection(server), $"DROP DATABASE {name} WITH (FORCE)");
 Directory.Delete(folder, recursive: true);
