@@ -31,7 +31,7 @@ Mutation[] mutations =
     new("6", "empty parameters", "PatternAttribute", """value is not "" && base.IsValid(value)""", "base.IsValid(value)", "Integration/ContractTests.Every_parameter_out_of_its_bounds"),
     new("6", "parameters that appear twice", "InputGuard", "field.Value.Count > 1 || ", "", "Integration/InputTests.A_path_or_query"),
     new("7", "U+0000 in a body", "CleanStringConverter", """text.Contains('\0')""", "false", "Integration/InputTests.A_body_that_breaks"),
-    new("7", "lone surrogates", "CleanStringConverter", """throw new JsonException("The string is not valid Unicode.", e);""", "throw;", "Integration/InputTests.A_body_that_breaks"),
+    new("7", "lone surrogates", "CleanStringConverter", "var text = reader.GetString();", "string? text; try { text = reader.GetString(); } catch (InvalidOperationException) { text = \"\"; }", "Integration/InputTests.A_body_that_breaks"),
     new("7", "control characters in a query", "InputGuard", " || field.Value.ToString().Any(char.IsControl)", "", "Integration/InputTests.A_path_or_query"),
     new("7", "control characters in a cursor", "Cursor", " && !Encoding.UTF8.GetString(bytes).Any(char.IsControl)", "", "Unit/CursorTests"),
     new("8", "formats that the caller accepts", "InputGuard", "!Acceptable(http.Request.GetTypedHeaders().Accept)", "false", "Integration/InputTests.An_answer_that_the_caller_cannot_read"),
