@@ -382,7 +382,7 @@ async Task<(string Result, string Red)> TestAsync(string project, string filter)
     var tests = !File.Exists(results) ? [] : XDocument.Load(results).Descendants().Where(element => element.Name.LocalName == "UnitTestResult")
         .Select(element => (Name: $"{element.Attribute("testName")?.Value}", Failed: element.Attribute("outcome")?.Value == "Failed")).ToList();
     var red = tests.Where(test => test.Failed).Select(test => Regex.Match(test.Name, @"(\w+\.\w+)(\(|$)").Groups[1].Value).GroupBy(name => name).Select(name => $"{name.Key}{(name.Count() > 1 ? $" ({name.Count()})" : "")}");
-    return (tests.Count == 0 ? "runs no test " + run.Output : tests.Exists(test => test.Failed) ? "red" : run.ExitCode == 0 ? "green" : "broke off", string.Join(", ", red));
+    return (tests.Count == 0 ? "runs no test" : tests.Exists(test => test.Failed) ? "red" : run.ExitCode == 0 ? "green" : "broke off", string.Join(", ", red));
 }
 
 static async Task<(int ExitCode, string Output)> RunAsync(string program, params string[] arguments)
