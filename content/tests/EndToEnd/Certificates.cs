@@ -23,11 +23,12 @@ internal sealed class Certificates : IDisposable
 
     /// <summary>A new certificate: of this machine unless another name is given, and valid unless it has less than no days left.</summary>
     /// <param name="days">The checklist wants two weeks.</param>
+    /// <param name="since">How many days ago it began.</param>
     /// <param name="file">The name of its PEM files.</param>
     /// <param name="intermediate">Issued by an authority under this one, which follows it in its file.</param>
-    public (string Certificate, string Key) Issue(string file, string host = "localhost", int days = 30, bool intermediate = false)
+    public (string Certificate, string Key) Issue(string file, string host = "localhost", int days = 30, bool intermediate = false, int since = 3)
     {
-        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-3), DateTimeOffset.UtcNow.AddDays(days));
+        var (from, to) = (DateTimeOffset.UtcNow.AddDays(-since), DateTimeOffset.UtcNow.AddDays(days));
         using var middleKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         using var middle = AuthorityRequest("intermediate", middleKey).Create(Authority, from, to, RandomNumberGenerator.GetBytes(8));
         using var issuer = intermediate ? middle.CopyWithPrivateKey(middleKey) : new X509Certificate2(Authority);

@@ -72,8 +72,10 @@ public sealed class PaymentTests
         site.Provider.Charges.Should().HaveCount(2);
     }
 
-    [Fact, Trait("Readiness", "45")]
-    public async Task An_answer_that_never_ends_costs_the_time_of_one_job()
+    [Theory, Trait("Readiness", "45")]
+    [InlineData("The job took longer than 1 s", "Jobs__TimeoutSeconds=1")]
+    [InlineData("The payment provider cannot be used", "Payments__TimeoutSeconds=1", "Payments__TryTimeoutSeconds=1")]
+    public async Task An_answer_that_never_ends_costs_the_time_of_one_job_or_call(string reason, params string[] settings)
     {
         await using var site = await Site.CreateAsync();
         site.Provider.Charging = async (call, http) =>
@@ -89,9 +91,13 @@ public sealed class PaymentTests
                 await Provider.Approve(call, http);
             }
         };
+        await using var service = await site.ServeAsync([.. settings, "Jobs__BackoffSeconds=0.05"]);
+        using var http = site.Client(service);
+        await http.PutProductAsync();
 
-        await PayAsync(site, failedJobs: 1, "Jobs__TimeoutSeconds=1", "Jobs__BackoffSeconds=0.05");
+        await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
 
+        service.Log.Single(line => line.Is("Failed")).Text("reason").Should().StartWith(reason);
         site.Provider.Charges.Should().HaveCount(2);
     }
 

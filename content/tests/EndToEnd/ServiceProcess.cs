@@ -7,6 +7,7 @@ namespace EndToEnd;
 internal sealed class ServiceProcess : IAsyncDisposable
 {
     private static readonly string[] Inherited = ["PATH", "DOTNET_ROOT"];
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
     private readonly Process _process;
     private readonly List<string> _lines = [];
@@ -45,8 +46,8 @@ internal sealed class ServiceProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>The log: each line must be one JSON object.</summary>
-    public IEnumerable<JsonElement> Log => Lines.Select(line => JsonElement.Parse(line));
+    /// <summary>The log: each line must be one JSON object, and have no name twice.</summary>
+    public IEnumerable<JsonElement> Log => Lines.Select(line => JsonElement.Parse(line, Strict));
 
     public async Task ListenAsync()
     {

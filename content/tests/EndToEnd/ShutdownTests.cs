@@ -87,6 +87,29 @@ public sealed class ShutdownTests
         site.Provider.Charges.Select(charge => charge.Key).Should().Equal(first, second);
     }
 
+    [Fact, Trait("Readiness", "36")]
+    public async Task While_it_drains_no_job_is_begun()
+    {
+        var answer = new TaskCompletionSource();
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        await using var service = await site.ServeAsync("Jobs__Concurrency=1", "Shutdown__DrainSeconds=5"); // longer than the pause between two looks for jobs
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+        var first = await http.PlaceOrderAsync();
+        await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
+        await http.PlaceOrderAsync();
+
+        service.Terminate();
+        await service.LineAsync(line => line.Is("Draining"));
+        answer.SetResult();
+
+        (await service.ExitAsync()).Should().Be(0);
+        (await site.QueryAsync<string>("SELECT id FROM orders WHERE status = 'paid'")).Should().Equal(first);
+        (await site.ValueAsync<int>("SELECT count(*) FROM receipts")).Should().Be(0);
+        site.Provider.Charges.Should().HaveCount(1);
+    }
+
     private static bool Listens(int port)
     {
         using var tcp = new TcpClient();

@@ -19,8 +19,10 @@ public class ContractTests(SharedHost shared)
         foreach (var (operation, parameter) in from operation in await OperationsAsync() from parameter in operation.Parameters select (operation, parameter))
         {
             var schema = parameter["schema"]!.AsObject();
-            schema.Select(member => member.Key).Should().Contain("type", $"{operation.Id} {parameter["name"]}")
-                .And.Subject.Intersect(Bounds).Should().NotBeEmpty($"{operation.Id} {parameter["name"]}");
+            var said = schema.Select(member => member.Key).Should().Contain("type", $"{operation.Id} {parameter["name"]}").And.Subject;
+            said.Intersect(Bounds).Should().NotBeEmpty($"{operation.Id} {parameter["name"]}");
+            if (schema["format"]?.ToString() is "int32" or "int64")
+                said.Should().Contain(["minimum", "maximum"], $"{operation.Id} {parameter["name"]}");
         }
     }
 

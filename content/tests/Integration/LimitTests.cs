@@ -100,6 +100,24 @@ public class LimitTests(SharedHost shared)
         answers.All(answer => answer.Headers.GetValues("RateLimit").Single() == "\"default\";r=999;t=1").Should().Be(!one);
     }
 
+    /// <summary>Else who guesses tokens could guess on for ever, and each guess costs the check of a signature.</summary>
+    [Fact]
+    [Trait("Readiness", "28")]
+    public async Task Wrong_tokens_however_many_are_of_one_address_and_take_nothing_from_users_there()
+    {
+        await using var host = await TestHost.StartAsync(settings: [("Limits:Burst", "20"), ("Limits:RequestsPerSecond", "1")]);
+        var watch = Stopwatch.StartNew();
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(number =>
+            host.WithToken(number % 2 == 0 ? $"guess-{number}" : Tokens.Make(new() { ["sub"] = $"guess-{number}" }, key: new byte[64])).GetAsync("/v1/orders")));
+
+        answers.Count(answer => answer.StatusCode == HttpStatusCode.Unauthorized).Should().BeInRange(20, 41 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine lets Redis seem away
+        foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.Unauthorized))
+            await refused.ShouldBeProblemAsync(429);
+        using var user = await host.Client("user").GetAsync("/v1/orders");
+        user.StatusCode.Should().Be(HttpStatusCode.OK);
+    }
+
     [Fact]
     [Trait("Readiness", "46")]
     public async Task Short_of_memory_the_service_takes_on_nothing_more_until_that_is_over()

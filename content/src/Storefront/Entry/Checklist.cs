@@ -33,7 +33,7 @@ internal static class Checklist
         return
         [
             new("addresses", () => Tls.CheckAddresses(settings)),
-            new("certificate", () => $"ends {Tls.CheckCertificate(settings):u}", IsSet(settings, Tls.CertificateKey) ? null : development),
+            new("certificate", () => $"ends {Tls.CheckCertificate(settings, Now(app)):u}", IsSet(settings, Tls.CertificateKey) ? null : development),
             new("token issuer", () => Demand(settings.IsHttps(Issuer), Issuer, "must be the https:// address of the issuer of tokens, and no placeholder"), development),
             new("token audience", () => Demand(settings.IsGiven(Audience), Audience, "must be the name that tokens for this service carry, and no placeholder"), development),
             new("token keys", () => Demand(!settings.GetSection(Keys).GetChildren().Any(), Keys, "is for Development: outside, keys come from the issuer", "from the issuer alone"), development),
@@ -54,7 +54,7 @@ internal static class Checklist
         var development = app.Environment.IsDevelopment() ? "not in Development" : null;
         return
         [
-            new("certificate lifetime", () => Tls.CheckCertificate(settings) - Now() is { TotalDays: > 14 } left ? $"{left.Days} days" : throw Settings.Refused(Tls.CertificateKey, "names a certificate that ends within 14 days"), IsSet(settings, Tls.CertificateKey) ? null : development),
+            new("certificate lifetime", () => Tls.CheckCertificate(settings, Now(app)) - Now(app) is { TotalDays: > 14 } left ? $"{left.Days} days" : throw Settings.Refused(Tls.CertificateKey, "names a certificate that ends within 14 days"), IsSet(settings, Tls.CertificateKey) ? null : development),
             new("issuer answers", AskIssuerAsync, IsSet(settings, Issuer) ? null : development),
             new("provider answers", AskProviderAsync, IsSet(settings, Provider) ? null : development),
             new("database answers", async cancellation =>
@@ -71,7 +71,6 @@ internal static class Checklist
         ];
 
         Database Database() => services.GetRequiredService<Database>();
-        DateTimeOffset Now() => services.GetRequiredService<TimeProvider>().GetUtcNow();
 
         async Task<string> AskIssuerAsync(CancellationToken cancellation) =>
             await Authentication.NeedIssuerAsync(services.GetRequiredService<IOptionsMonitor<JwtBearerOptions>>().Get(JwtBearerDefaults.AuthenticationScheme), cancellation) is > 0 and var keys
@@ -96,9 +95,9 @@ internal static class Checklist
         async Task<string> AskClockAsync(CancellationToken cancellation)
         {
             await Database().CheckAsync(cancellation); // the next call waits for no connection
-            var before = Now();
+            var before = Now(app);
             var theirs = await Database().ClockAsync(cancellation);
-            var apart = theirs < before ? before - theirs : theirs > Now() ? theirs - Now() : TimeSpan.Zero;
+            var apart = theirs < before ? before - theirs : theirs > Now(app) ? theirs - Now(app) : TimeSpan.Zero;
             return apart < TimeSpan.FromSeconds(5) ? "as the database's" : throw Unfit($"The clocks of this machine and of the database are {apart.TotalSeconds:0} s apart: tokens, leases and expiries go wrong.");
         }
 
@@ -143,6 +142,8 @@ internal static class Checklist
     }
 
     private static string Demand(bool met, string key, string otherwise, string found = "given") => met ? found : throw Settings.Refused(key, otherwise);
+
+    private static DateTimeOffset Now(WebApplication app) => app.Services.GetRequiredService<TimeProvider>().GetUtcNow();
 
     private static OperationalException Unfit(string why) => new(Failure.Unavailable, why);
 

@@ -56,13 +56,14 @@ internal static partial class Tls
     }
 
     /// <returns>When the server's certificate ends.</returns>
-    /// <exception cref="OperationalException">There is none, or none that its key fits.</exception>
-    public static DateTimeOffset CheckCertificate(IConfiguration settings)
+    /// <exception cref="OperationalException">There is none, or none that its key fits, or it is out of date.</exception>
+    public static DateTimeOffset CheckCertificate(IConfiguration settings, DateTimeOffset now)
     {
         try
         {
             using var certificate = X509Certificate2.CreateFromPemFile(settings[CertificateKey] ?? "", settings["Kestrel:Certificates:Default:KeyPath"]);
-            return certificate.NotAfter;
+            DateTimeOffset from = certificate.NotBefore, to = certificate.NotAfter;
+            return from <= now && now < to ? to : throw Settings.Refused(CertificateKey, $"names a certificate that counts from {from:u} to {to:u}, and not now");
         }
         catch (Exception e) when (CertificateFiles.IsUnusable(e))
         {

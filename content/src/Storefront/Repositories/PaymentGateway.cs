@@ -61,22 +61,22 @@ internal sealed class HttpPaymentGateway(HttpClient http) : IPaymentGateway
     {
         if (settings.TimeoutSeconds < settings.TryTimeoutSeconds)
             throw Settings.Refused("Payments:TimeoutSeconds", "must not be less than Payments__TryTimeoutSeconds, the time of one try");
-        services.AddHttpClient<IPaymentGateway, HttpPaymentGateway>(http =>
+        var client = services.AddHttpClient<IPaymentGateway, HttpPaymentGateway>(http =>
             {
                 http.BaseAddress = new Uri(settings.BaseUrl.TrimEnd('/') + "/");
                 http.MaxResponseContentBufferSize = 64 * 1024;
-                http.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds + 1); // the pipeline's timeouts end with the headers, this one with the body
             })
-            .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
-            .AddStandardResilienceHandler(resilience =>
-            {
-                resilience.TotalRequestTimeout.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds);
-                resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TryTimeoutSeconds);
-                resilience.CircuitBreaker.SamplingDuration = TimeSpan.FromSeconds(Math.Max(30, 2 * settings.TryTimeoutSeconds));
-                resilience.Retry.Delay = TimeSpan.FromMilliseconds(200);
-                resilience.Retry.ShouldHandle = attempt => ValueTask.FromResult(
-                    HttpClientResiliencePredicates.IsTransient(attempt.Outcome) && MayRepeat(attempt.Context.GetRequestMessage()));
-            });
+            .ConfigurePrimaryHttpMessageHandler(() => new SocketsHttpHandler { AllowAutoRedirect = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) });
+        client.AddStandardResilienceHandler(resilience =>
+        {
+            resilience.TotalRequestTimeout.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds);
+            resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TryTimeoutSeconds);
+            resilience.CircuitBreaker.SamplingDuration = TimeSpan.FromSeconds(Math.Max(30, 2 * settings.TryTimeoutSeconds));
+            resilience.Retry.Delay = TimeSpan.FromMilliseconds(200);
+            resilience.Retry.ShouldHandle = attempt => ValueTask.FromResult(
+                HttpClientResiliencePredicates.IsTransient(attempt.Outcome) && MayRepeat(attempt.Context.GetRequestMessage()));
+        });
+        client.ConfigureHttpClient(http => http.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds + 1)); // last, as the handler takes it away: its own timeouts end with the headers, this one with the body
     }
 
     /// <summary>An unsafe call is repeated only where the key lets the other side recognise it (RFC 9110, 9.2.2).</summary>

@@ -12,15 +12,7 @@ public sealed class CleanStringConverter : JsonConverter<string>
     {
         if (reader.TokenType is not (JsonTokenType.String or JsonTokenType.PropertyName))
             throw new JsonException("A string is expected.");
-        string? text;
-        try
-        {
-            text = reader.GetString();
-        }
-        catch (InvalidOperationException e) // an escaped lone surrogate
-        {
-            throw new JsonException("The string is not valid Unicode.", e);
-        }
+        var text = reader.GetString(); // which throws at a lone surrogate, and the serializer makes it an error of the input
         return text is not null && text.Contains('\0') ? throw new JsonException("The string holds the character U+0000.") : text;
     }
 

@@ -75,6 +75,21 @@ public sealed class CheckTests
         await site.FailsAsync("certificate lifetime", $"Kestrel__Certificates__Default__Path={certificate}", $"Kestrel__Certificates__Default__KeyPath={key}");
     }
 
+    [Theory, Trait("Readiness", "64"), Trait("Readiness", "29")]
+    [InlineData(3, -1)]
+    [InlineData(-1, 30)]
+    public async Task A_certificate_that_is_out_of_date_fails_and_is_not_served(int since, int days)
+    {
+        await using var site = await Site.CreateAsync();
+        var (certificate, key) = site.Certificates.Issue("out-of-date", days: days, since: since);
+        string[] settings = [$"Kestrel__Certificates__Default__Path={certificate}", $"Kestrel__Certificates__Default__KeyPath={key}"];
+
+        await site.FailsAsync("certificate, certificate lifetime", settings);
+        await using var service = site.Start([], settings);
+        (await service.ExitAsync()).Should().NotBe(0);
+        service.Log.Should().ContainSingle().Which.Text("message").Should().StartWith("Setting Kestrel__Certificates__Default__Path names a certificate that counts from");
+    }
+
     [Fact, Trait("Readiness", "64")]
     public async Task A_schema_that_lacks_a_script_fails()
     {

@@ -134,13 +134,14 @@ public sealed class RedisTests : IAsyncLifetime
         Stopwatch watch;
         string user;
         double all, local;
+        var tries = 0;
         do
         {
             (user, all, local, watch) = ($"alice{Testing.NewName()}@shop.test", await CountAsync(a, Decisions), await CountAsync(a, Local), Stopwatch.StartNew());
             answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client(user).GetAsync("/v1/orders")));
             await Testing.EventuallyAsync(async () => await CountAsync(a, Decisions) >= all + 80, "all are counted");
         }
-        while (await CountAsync(a, Local) > local); // a busy machine may let Redis seem away
+        while (++tries < 10 && await CountAsync(a, Local) > local); // a busy machine may let Redis seem away
 
         answers.Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().BeInRange(20, 20 + (int)watch.Elapsed.TotalSeconds);
         foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.OK))
@@ -165,7 +166,7 @@ public sealed class RedisTests : IAsyncLifetime
         await Task.WhenAll(SeesAsync(a, 1), SeesAsync(b, 1)); // connected, warm
         double local;
         HttpResponseMessage first, second;
-        var watch = new Stopwatch();
+        var (watch, tries) = (new Stopwatch(), 0);
         do
         {
             var user = Testing.NewName();
@@ -173,7 +174,7 @@ public sealed class RedisTests : IAsyncLifetime
             first = await a.Client(user).SendAsync(Api.Order());
             second = await b.Client(user).GetAsync("/v1/orders");
         }
-        while (await CountAsync(a, Local) + await CountAsync(b, Local) > local); // a busy machine may let Redis seem away
+        while (++tries < 10 && await CountAsync(a, Local) + await CountAsync(b, Local) > local); // a busy machine may let Redis seem away
 
         first.Headers.GetValues("RateLimit").Should().Equal("\"default\";r=995;t=5");
         var left = int.Parse(Regex.Match(second.Headers.GetValues("RateLimit").Single(), "r=(\\d+)").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
