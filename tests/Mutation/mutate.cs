@@ -296,6 +296,13 @@ Mutation[] mutations =
     new("56", "that probes are not logged", "AccessLog", "if (!http.IsProbe())", "if (http is not null)", "EndToEnd/LogTests.A_request_is_one_line"),
     new("57", "the bound of what waits to be sent", "Telemetry", ".UseOtlpExporter();", ".UseOtlpExporter(); (builder.Configuration[\"OTEL_BSP_MAX_QUEUE_SIZE\"], builder.Configuration[\"OTEL_BLRP_MAX_QUEUE_SIZE\"]) = (\"1000000\", \"1000000\");", "EndToEnd/TraceTests.A_collector(hangs)"),
     new("63", "that no layer uses one above", "ProductService", "public sealed class ProductService(IProductRepository products)\n{", "public sealed class ProductService(IProductRepository products)\n{\n    internal static readonly Type Above = typeof(Storefront.Entry.LimitSettings);\n", "Unit/LayerTests.No_file"),
+
+    // E. Delivery
+    new("37", "the time between the end of listening and that of connections", "Health", "await Task.Delay(linger, clock, cancellationToken);", "await Task.Yield();", "Servers/RestartFaultTests"),
+    new("58", "what to do about an alert", "rules/failures.yml", "runbook: 'Its log has a Critical line", "note: 'Its log has a Critical line", "Unit/MonitoringTests.Each_alert_says"),
+    new("60", "the user of the image", "Dockerfile", "USER 1654", "USER root", "Unit/DeliveryTests.The_image_is_built"),
+    new("61", "the read-only file system of a pod", "base/api.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "Unit/ManifestTests.Keeps_every_rule"),
+    new("62", "the few rights of a workflow", "workflows/ci.yml", "permissions:\n  contents: read\nconcurrency", "permissions: write-all\nconcurrency", "Unit/DeliveryTests.Workflows_have"),
 ];
 
 var here = Path.GetDirectoryName(Here())!;
@@ -360,8 +367,8 @@ async Task<(string Result, string Red)> MutateAsync(Mutation mutation)
 
 static (string File, string Text, string? Problem) Find(string content, Mutation mutation)
 {
-    var name = mutation.File.Contains('.') ? mutation.File : mutation.File + ".cs";
-    var files = Directory.GetFiles(content, Path.GetFileName(name), SearchOption.AllDirectories).Where(file => file.Replace('\\', '/') is var path && path.EndsWith('/' + name) && !Regex.IsMatch(path, "/(bin|obj)/")).ToList();
+    var files = Directory.GetFiles(content, Path.GetFileName(mutation.File) + "*", SearchOption.AllDirectories)
+        .Where(file => Regex.IsMatch(file.Replace('\\', '/'), $"^(?!.*/(bin|obj)/).*/{Regex.Escape(mutation.File)}(\\.cs)?$")).ToList();
     if (files.Count != 1)
         return ("", "", $"{mutation.Name}: {files.Count} files are called {mutation.File}");
     var text = File.ReadAllText(files[0]);
