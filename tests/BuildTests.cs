@@ -42,12 +42,13 @@ public class BuildTests(TemplatePackage package)
 
     /// <summary>Of this repository, not of the service: nothing else notices when the service changes under them.</summary>
     [Fact]
-    public async Task The_programs_that_measure_it_build()
+    public async Task The_programs_that_measure_it_and_its_tests_fit_it()
     {
         var checkout = package.NewFolder();
         await TemplatePackage.CheckOutAsync(checkout);
         foreach (var program in Directory.GetFiles(Path.Combine(checkout, "tests", "Performance"), "*.cs"))
             (await Command.RunAsync(checkout, "dotnet build", program)).MustSucceed();
+        (await Command.RunAsync(checkout, "dotnet run tests/Mutation/mutate.cs --check")).MustSucceed();
     }
 
     [Fact]

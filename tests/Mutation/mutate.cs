@@ -1,5 +1,6 @@
 // Takes out of the service what its README promises, one thing at a time, and sees a test go red for it:
 //   dotnet run tests/Mutation/mutate.cs [--row 28,29,check] [--name text]
+//   dotnet run tests/Mutation/mutate.cs --check      looks only whether each line is there, and each promise has one
 // A mutation that does not build, runs no test or leaves all green is a hole in the proof: exit code 1. README.md beside this file has the result.
 // What needs PostgreSQL, Redis and RabbitMQ (the project Servers) is left out where this machine has none of them.
 #:property TargetFramework=net10.0
@@ -310,6 +311,8 @@ var root = Path.GetFullPath("../..", here);
 var chosen = mutations.Where(mutation => Matches(mutation.Row.Split(", "), "--row") && Matches([mutation.Name], "--name", part: true)).ToList();
 var holes = Uncovered().Concat(mutations.Select(mutation => Find(Path.Combine(root, "content"), mutation).Problem).OfType<string>()).ToList();
 holes.ForEach(Console.WriteLine);
+if (args is ["--check"])
+    return holes.Count == 0 ? 0 : 1;
 var hasServers = Environment.GetEnvironmentVariable("TEST_DATABASE") is not null || Directory.Exists("/usr/lib/postgresql");
 if (!hasServers)
     Console.WriteLine($"Left out, as there is no PostgreSQL, Redis and RabbitMQ: {chosen.RemoveAll(mutation => mutation.Project == "Servers")} mutations");
