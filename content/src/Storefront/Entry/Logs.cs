@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Reflection;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -64,45 +65,86 @@ internal sealed class JsonLineFormatter() : ConsoleFormatter(FormatterName)
     private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
     public static readonly string Version = Service.Version!.ToString(3);
 
+    /// <summary>As many as the messages of the program have fields.</summary>
+    private static readonly ConcurrentDictionary<string, string> Names = new();
+
+    /// <summary>Used again for the next line of the thread: a line for each request is too many to begin anew.</summary>
+    [ThreadStatic]
+    private static Line? _spare;
+
     public override void Write<TState>(in LogEntry<TState> entry, IExternalScopeProvider? scopes, TextWriter textWriter)
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer))
+        var line = _spare ?? new Line();
+        _spare = null; // a value that logs while it is written takes another
+        var json = line.Json;
+        json.WriteStartObject();
+        json.WriteString("timestamp", DateTime.UtcNow);
+        json.WriteString("level", entry.LogLevel.ToString());
+        json.WriteString("category", entry.Category);
+        json.WriteNumber("eventId", entry.EventId.Id);
+        json.WriteString("event", entry.EventId.Name);
+        json.WriteString("message", entry.Formatter(entry.State, null));
+        if (Activity.Current is { } activity)
         {
-            json.WriteStartObject();
-            json.WriteString("timestamp", DateTime.UtcNow);
-            json.WriteString("level", entry.LogLevel.ToString());
-            json.WriteString("category", entry.Category);
-            json.WriteNumber("eventId", entry.EventId.Id);
-            json.WriteString("event", entry.EventId.Name);
-            json.WriteString("message", entry.Formatter(entry.State, null));
-            if (Activity.Current is { } activity)
-            {
-                json.WriteString("traceId", activity.TraceId.ToHexString());
-                json.WriteString("spanId", activity.SpanId.ToHexString());
-            }
-            json.WriteString("service", Service.Name);
-            json.WriteString("version", Version);
-            json.WriteString("instance", Environment.MachineName);
-            if (entry.Exception is { } exception)
-                json.WriteString("exception", exception.ToString());
-            var written = new HashSet<string>(Reserved);
-            WriteFields(json, entry.State, written);
-            scopes?.ForEachScope((scope, writer) => WriteFields(writer, scope, written), json);
-            json.WriteEndObject();
+            json.WriteString("traceId", activity.TraceId.ToHexString());
+            json.WriteString("spanId", activity.SpanId.ToHexString());
         }
-        textWriter.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
+        json.WriteString("service", Service.Name);
+        json.WriteString("version", Version);
+        json.WriteString("instance", Environment.MachineName);
+        if (entry.Exception is { } exception)
+            json.WriteString("exception", exception.ToString());
+        line.WriteFields(entry.State);
+        scopes?.ForEachScope(static (scope, line) => line.WriteFields(scope), line);
+        json.WriteEndObject();
+        json.Flush();
+        textWriter.WriteLine(line.Text);
+        line.Clear();
+        _spare = line;
     }
 
-    private static void WriteFields(Utf8JsonWriter json, object? state, HashSet<string> written)
+    private sealed class Line
     {
-        foreach (var (name, value) in state as IEnumerable<KeyValuePair<string, object?>> ?? [])
+        private readonly ArrayBufferWriter<byte> _buffer = new(1024);
+        private readonly HashSet<string> _written = [];
+
+        public Line() => Json = new(_buffer);
+
+        public Utf8JsonWriter Json { get; }
+
+        public string Text => Encoding.UTF8.GetString(_buffer.WrittenSpan);
+
+        public void Clear()
         {
-            var key = JsonNamingPolicy.CamelCase.ConvertName(name);
-            if (!written.Add(key))
-                continue; // one name, one value: a duplicate key is not JSON to everyone
-            json.WritePropertyName(key);
-            JsonSerializer.Serialize(json, value is null or bool or int or long ? value : value is double number && double.IsFinite(number) ? number : value.ToString());
+            _buffer.ResetWrittenCount();
+            Json.Reset();
+            _written.Clear();
+        }
+
+        public void WriteFields(object? state)
+        {
+            if (state is IReadOnlyList<KeyValuePair<string, object?>> list) // which makes no enumerator
+            {
+                for (var index = 0; index < list.Count; index++)
+                    Write(list[index]);
+            }
+            else
+            {
+                foreach (var field in state as IEnumerable<KeyValuePair<string, object?>> ?? [])
+                    Write(field);
+            }
+        }
+
+        private void Write(KeyValuePair<string, object?> field)
+        {
+            var name = Names.GetOrAdd(field.Key, JsonNamingPolicy.CamelCase.ConvertName);
+            if (Reserved.Contains(name) || !_written.Add(name))
+                return; // one name, one value: a duplicate key is not JSON to everyone
+            Json.WritePropertyName(name);
+            if (field.Value is null or bool or int or long || (field.Value is double number && double.IsFinite(number)))
+                JsonSerializer.Serialize(Json, field.Value);
+            else
+                Json.WriteStringValue(field.Value.ToString());
         }
     }
 }
