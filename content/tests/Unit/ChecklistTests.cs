@@ -8,11 +8,8 @@ public partial class ChecklistTests
     [Fact]
     public void Every_promise_of_the_readme_has_its_tests()
     {
-        var root = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(root, "global.json")))
-            root = Path.GetDirectoryName(root)!;
-        var tests = Directory.GetFiles(Path.Combine(root, "tests"), "*Tests.cs", SearchOption.AllDirectories).ToLookup(file => Path.GetFileNameWithoutExtension(file));
-        var promises = Promise().Matches(File.ReadAllText(Path.Combine(root, "README.md")));
+        var tests = Directory.GetFiles(Path.Combine(Repository.Root, "tests"), "*Tests.cs", SearchOption.AllDirectories).ToLookup(file => Path.GetFileNameWithoutExtension(file));
+        var promises = Promise().Matches(File.ReadAllText(Path.Combine(Repository.Root, "README.md")));
 
         var without = from promise in promises
                       from name in promise.Groups[3].Value.Split(',', StringSplitOptions.TrimEntries)
@@ -20,7 +17,7 @@ public partial class ChecklistTests
                       where !tests[name].Any(file => marks.Any(File.ReadAllText(file).Contains))
                       select promise.Value;
 
-        var sources = Directory.GetFiles(Path.Combine(root, "src"), "*.cs", SearchOption.AllDirectories).Select(file => Path.GetFileNameWithoutExtension(file)).ToHashSet();
+        var sources = Directory.GetFiles(Path.Combine(Repository.Root, "src"), "*.cs", SearchOption.AllDirectories).Select(file => Path.GetFileNameWithoutExtension(file)).ToHashSet();
         promises.Should().NotBeEmpty();
         without.Should().BeEmpty();
         promises.SelectMany(promise => promise.Groups[2].Value.Split(',', StringSplitOptions.TrimEntries)).Where(name => name != "–").Should().BeSubsetOf(sources);

@@ -8,7 +8,7 @@ namespace Unit;
 [Trait("Readiness", "58")]
 public partial class MonitoringTests
 {
-    private static readonly string Folder = Find();
+    private static readonly string Folder = Path.Combine(Repository.Root, "deploy", "monitoring");
 
     [Theory]
     [InlineData("promtool", "check config --syntax-only prometheus.yml")]
@@ -57,14 +57,6 @@ public partial class MonitoringTests
     }
 
     private static IEnumerable<string> Read(string folder) => Directory.EnumerateFiles(Path.Combine(Folder, folder), "*.yml").Select(File.ReadAllText);
-
-    private static string Find()
-    {
-        var root = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(root, "global.json")))
-            root = Path.GetDirectoryName(root)!;
-        return Path.Combine(root, "deploy", "monitoring");
-    }
 
     [GeneratedRegex(@"^\w+")]
     private static partial Regex Word();

@@ -10,12 +10,8 @@ public partial class SecretTests
     [Fact, Trait("Readiness", "30")]
     public void No_file_holds_a_key_a_token_or_a_password()
     {
-        var root = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(root, "global.json")))
-            root = Path.GetDirectoryName(root)!;
-
-        var found = from file in Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories)
-                    let path = Path.GetRelativePath(root, file)
+        var found = from file in Directory.EnumerateFiles(Repository.Root, "*", SearchOption.AllDirectories)
+                    let path = Path.GetRelativePath(Repository.Root, file)
                     where !path.Split(Path.DirectorySeparatorChar).Any(Skipped.Contains) && Path.GetFileName(file) != "packages.lock.json" // hashes of packages
                     from line in File.ReadLines(file)
                     where Key().IsMatch(line) || (!path.StartsWith("tests", StringComparison.Ordinal) && Password().IsMatch(line)) || Random().Matches(line).Any(word => IsRandom(word.Value))

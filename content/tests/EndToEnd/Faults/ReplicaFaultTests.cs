@@ -139,7 +139,7 @@ public sealed class ReplicaFaultTests : IAsyncLifetime
         await Eventually.TrueAsync(async () => await ReadersAsync(_standby) > 0);
 
         AllShouldBeRead(readers);
-        await readers.StopAsync();
+        (await readers.StopAsync()).Should().BeLessThan(TimeSpan.FromSeconds(10));
     }
 
     [Fact]
