@@ -69,6 +69,30 @@ public sealed class LogTests
     }
 
     [Fact, Trait("Readiness", "54")]
+    public async Task Lines_of_requests_at_once_are_whole_and_none_is_missing()
+    {
+        const int Requests = 400;
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Limits__RequestsPerSecond=1000", "Limits__Burst=1000");
+        using var http = site.Client(service);
+
+        await Parallel.ForAsync(0, Requests, new ParallelOptions { MaxDegreeOfParallelism = 32 }, async (_, stop) => (await http.GetAsync("/v1/products", stop)).EnsureSuccessStatusCode());
+        service.Terminate();
+        await service.ExitAsync();
+
+        service.Log.Where(line => line.Is("Request")).Select(line => line.Text("requestId")).Distinct().Should().HaveCount(Requests);
+    }
+
+    [Fact, Trait("Readiness", "54")]
+    public async Task A_full_disk_under_the_log_is_no_fault_of_the_service()
+    {
+        await using var site = await Site.CreateAsync(schema: false);
+        site.Launcher = ["sh", "-c", "exec \"$@\" > /dev/full", "sh"];
+
+        (await site.RunAsync([], "Limits__Burst=many")).Should().Be((1, ""), "it ends for the setting, in its own way");
+    }
+
+    [Fact, Trait("Readiness", "54")]
     public async Task What_is_logged_can_be_changed_without_a_restart()
     {
         await using var site = await Site.CreateAsync();

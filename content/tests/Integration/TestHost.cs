@@ -16,7 +16,6 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 using Storefront.Utilities;
 
 [assembly: AssemblyFixture(typeof(Integration.SharedHost))]
@@ -122,7 +121,7 @@ public sealed class TestHost : IAsyncDisposable
             }
             builder.ConfigureTestServices(collection =>
             {
-                collection.Remove(collection.Single(service => service.ImplementationType == typeof(ConsoleLoggerProvider)));
+                collection.Remove(collection.Single(service => service.ImplementationInstance?.GetType().Name == "JsonLines"));
                 collection.AddSingleton<ILoggerProvider>(log);
                 collection.AddSingleton<IStartupFilter, TestEndpoints>();
                 services?.Invoke(collection);

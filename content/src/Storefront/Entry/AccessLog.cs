@@ -1,4 +1,3 @@
-using System.Collections;
 using Microsoft.AspNetCore.Diagnostics;
 
 namespace Storefront.Entry;
@@ -36,23 +35,13 @@ internal static partial class AccessLog
     /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
     public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
     {
-        http.Features.Get<Caller>()!.UserId = http.User.FindFirst("sub")?.Value;
+        if (http.User.FindFirst("sub") is { } user)
+            http.Features.Get<Caller>()!.Add(new("UserId", user.Value));
         return next(http);
     });
 
-    /// <summary>A copy of what the request knows: its context is used again for others.</summary>
-    private sealed class Caller : IEnumerable<KeyValuePair<string, object?>>
-    {
-        public string? UserId { get; set; }
-
-        public IEnumerator<KeyValuePair<string, object?>> GetEnumerator()
-        {
-            if (UserId is not null)
-                yield return new(nameof(UserId), UserId);
-        }
-
-        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
-    }
+    /// <summary>A copy of what the request knows, as its context is used again for others. A list, as that is read without an enumerator.</summary>
+    private sealed class Caller : List<KeyValuePair<string, object?>>;
 
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
     public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too

@@ -34,7 +34,7 @@ internal static class StatusPage
             var report = await health.CheckHealthAsync(cancellation);
             return Results.Json(new
             {
-                version = JsonLineFormatter.Version,
+                version = JsonLines.Version,
                 engines = engines.ToDictionary(engine => engine.Part, engine => engine.Name),
                 health = report.Entries.ToDictionary(check => check.Key, check => new { status = $"{check.Value.Status}".ToLowerInvariant(), check.Value.Description }),
                 requests = recorder.Requests(),

@@ -22,7 +22,7 @@ internal static class Telemetry
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {
         var telemetry = builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService("storefront", serviceVersion: JsonLineFormatter.Version, serviceInstanceId: Environment.MachineName))
+            .ConfigureResource(resource => resource.AddService("storefront", serviceVersion: JsonLines.Version, serviceInstanceId: Environment.MachineName))
             .WithMetrics(metrics => metrics
                 .AddMeter(Meters)
                 .AddView(instrument => instrument is Histogram<double> { Unit: "s", Advice: null } ? new ExplicitBucketHistogramConfiguration { Boundaries = Seconds } : null)

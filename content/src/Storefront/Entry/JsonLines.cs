@@ -1,0 +1,186 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Reflection;
+
+namespace Storefront.Entry;
+
+/// <summary>Every text is escaped, so that no input can end a line or begin another.</summary>
+internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
+{
+    private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
+    private static readonly string Instance = Environment.MachineName;
+    public static readonly string Version = Service.Version!.ToString(3);
+
+    /// <summary>Names that a field of a message must not take, and the raw path, which the framework adds to every line.</summary>
+    private static readonly HashSet<string> Reserved =
+        ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}", "requestPath"];
+
+    /// <summary>As many as the messages of the program have fields.</summary>
+    private static readonly ConcurrentDictionary<string, string> Names = new();
+
+    /// <summary>Used again for the next line of the thread: a line for each request is too many to begin anew.</summary>
+    [ThreadStatic]
+    private static Line? _spare;
+
+    private IExternalScopeProvider _scopes = new LoggerExternalScopeProvider();
+
+    public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);
+
+    public void SetScopeProvider(IExternalScopeProvider scopeProvider) => _scopes = scopeProvider;
+
+    public void Dispose()
+    {
+    }
+
+    private sealed class Logger(JsonLines lines, string category) : ILogger
+    {
+        public bool IsEnabled(LogLevel logLevel) => logLevel is not LogLevel.None;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => lines._scopes.Push(state);
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            var line = _spare ?? new Line();
+            _spare = null; // a value that logs while it is written takes another
+            var json = line.Json;
+            json.WriteStartObject();
+            json.WriteString("timestamp", DateTime.UtcNow);
+            json.WriteString("level", logLevel.ToString());
+            json.WriteString("category", category);
+            json.WriteNumber("eventId", eventId.Id);
+            json.WriteString("event", eventId.Name);
+            json.WriteString("message", formatter(state, null));
+            if (Activity.Current is { } activity)
+            {
+                json.WriteString("traceId", activity.TraceId.ToHexString());
+                json.WriteString("spanId", activity.SpanId.ToHexString());
+            }
+            json.WriteString("service", Service.Name);
+            json.WriteString("version", Version);
+            json.WriteString("instance", Instance);
+            if (exception is not null)
+                json.WriteString("exception", exception.ToString());
+            line.WriteFields(state);
+            lines._scopes.ForEachScope(static (scope, line) => line.WriteFields(scope), line);
+            json.WriteEndObject();
+            Output.Write(line.End());
+            line.Clear();
+            _spare = line;
+        }
+    }
+
+    private sealed class Line
+    {
+        private readonly ArrayBufferWriter<byte> _buffer = new(1024);
+        private readonly HashSet<string> _written = [];
+
+        public Line() => Json = new(_buffer);
+
+        public Utf8JsonWriter Json { get; }
+
+        public ReadOnlySpan<byte> End()
+        {
+            Json.Flush();
+            _buffer.Write("\n"u8);
+            return _buffer.WrittenSpan;
+        }
+
+        public void Clear()
+        {
+            _buffer.ResetWrittenCount();
+            Json.Reset();
+            _written.Clear();
+        }
+
+        public void WriteFields(object? state)
+        {
+            if (state is IReadOnlyList<KeyValuePair<string, object?>> list) // which makes no enumerator
+            {
+                for (var index = 0; index < list.Count; index++)
+                    Write(list[index]);
+            }
+            else
+            {
+                foreach (var field in state as IEnumerable<KeyValuePair<string, object?>> ?? [])
+                    Write(field);
+            }
+        }
+
+        private void Write(KeyValuePair<string, object?> field)
+        {
+            var name = Names.GetOrAdd(field.Key, JsonNamingPolicy.CamelCase.ConvertName);
+            if (Reserved.Contains(name) || !_written.Add(name))
+                return; // one name, one value: a duplicate key is not JSON to everyone
+            switch (field.Value)
+            {
+                case int number:
+                    Json.WriteNumber(name, number);
+                    break;
+                case long number:
+                    Json.WriteNumber(name, number);
+                    break;
+                case double number when double.IsFinite(number):
+                    Json.WriteNumber(name, number);
+                    break;
+                case bool truth:
+                    Json.WriteBoolean(name, truth);
+                    break;
+                default:
+                    Json.WriteString(name, field.Value?.ToString());
+                    break;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Who finds nobody writing writes, also what others add meanwhile: a line that was logged is out, or about to be, and needs no flush at the end.
+    /// When nobody reads, callers wait beyond 1 MiB: no line is lost.
+    /// </summary>
+    private static class Output
+    {
+        private const int Bound = 1 << 20;
+        private static readonly Stream Stream = Console.OpenStandardOutput();
+        private static readonly object Turn = new();
+        private static ArrayBufferWriter<byte> _waiting = new(), _other = new();
+        private static bool _writing;
+
+        public static void Write(ReadOnlySpan<byte> line)
+        {
+            lock (Turn)
+            {
+                while (_waiting.WrittenCount > Bound)
+                    Monitor.Wait(Turn);
+                _waiting.Write(line);
+                if (_writing)
+                    return;
+                _writing = true;
+            }
+            while (Next() is { } batch)
+            {
+                try
+                {
+                    Stream.Write(batch.WrittenSpan);
+                }
+                catch (IOException) // a full disk: the service goes on without its log
+                {
+                }
+                batch.ResetWrittenCount();
+            }
+        }
+
+        private static ArrayBufferWriter<byte>? Next()
+        {
+            lock (Turn)
+            {
+                if (_waiting.WrittenCount == 0)
+                {
+                    _writing = false;
+                    return null;
+                }
+                (_waiting, _other) = (_other, _waiting);
+                Monitor.PulseAll(Turn);
+                return _other;
+            }
+        }
+    }
+}
