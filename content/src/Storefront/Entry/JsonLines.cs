@@ -9,6 +9,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
 {
     private static readonly AssemblyName Service = Assembly.GetExecutingAssembly().GetName();
     private static readonly string Instance = Environment.MachineName;
+    private static readonly Stream Output = Stream.Synchronized(Console.OpenStandardOutput());
     public static readonly string Version = Service.Version!.ToString(3);
 
     /// <summary>Names that a field of a message must not take, and the raw path, which the framework adds to every line.</summary>
@@ -63,8 +64,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
             line.WriteFields(state);
             lines._scopes.ForEachScope(static (scope, line) => line.WriteFields(scope), line);
             json.WriteEndObject();
-            Output.Write(line.End());
-            line.Clear();
+            line.Print();
             _spare = line;
         }
     }
@@ -78,15 +78,18 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
 
         public Utf8JsonWriter Json { get; }
 
-        public ReadOnlySpan<byte> End()
+        /// <summary>By the caller, not by a thread behind it: what was logged is out, however the process ends.</summary>
+        public void Print()
         {
             Json.Flush();
             _buffer.Write("\n"u8);
-            return _buffer.WrittenSpan;
-        }
-
-        public void Clear()
-        {
+            try
+            {
+                Output.Write(_buffer.WrittenSpan);
+            }
+            catch (IOException) // a full disk: the service goes on without its log
+            {
+            }
             _buffer.ResetWrittenCount();
             Json.Reset();
             _written.Clear();
@@ -128,58 +131,6 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
                 default:
                     Json.WriteString(name, field.Value?.ToString());
                     break;
-            }
-        }
-    }
-
-    /// <summary>
-    /// Who finds nobody writing writes, also what others add meanwhile: a line that was logged is out, or about to be, and needs no flush at the end.
-    /// When nobody reads, callers wait beyond 1 MiB: no line is lost.
-    /// </summary>
-    private static class Output
-    {
-        private const int Bound = 1 << 20;
-        private static readonly Stream Stream = Console.OpenStandardOutput();
-        private static readonly object Turn = new();
-        private static ArrayBufferWriter<byte> _waiting = new(), _other = new();
-        private static bool _writing;
-
-        public static void Write(ReadOnlySpan<byte> line)
-        {
-            lock (Turn)
-            {
-                while (_waiting.WrittenCount > Bound)
-                    Monitor.Wait(Turn);
-                _waiting.Write(line);
-                if (_writing)
-                    return;
-                _writing = true;
-            }
-            while (Next() is { } batch)
-            {
-                try
-                {
-                    Stream.Write(batch.WrittenSpan);
-                }
-                catch (IOException) // a full disk: the service goes on without its log
-                {
-                }
-                batch.ResetWrittenCount();
-            }
-        }
-
-        private static ArrayBufferWriter<byte>? Next()
-        {
-            lock (Turn)
-            {
-                if (_waiting.WrittenCount == 0)
-                {
-                    _writing = false;
-                    return null;
-                }
-                (_waiting, _other) = (_other, _waiting);
-                Monitor.PulseAll(Turn);
-                return _other;
             }
         }
     }
