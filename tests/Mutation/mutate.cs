@@ -1,5 +1,6 @@
 // Takes out of the service what its README promises, one thing at a time, and sees a test go red for it:
 //   dotnet run tests/Mutation/mutate.cs [--row 28,29,check] [--name text]
+//   dotnet run tests/Mutation/mutate.cs --rest       goes on where a run was broken off: what README.md has no red test for
 //   dotnet run tests/Mutation/mutate.cs --check      looks only whether each line is there, and each promise has one
 // A mutation that does not build, runs no test or leaves all green is a hole in the proof: exit code 1. README.md beside this file has the result.
 // What needs PostgreSQL, Redis and RabbitMQ (the project Servers) is left out where this machine has none of them.
@@ -311,6 +312,8 @@ Mutation[] mutations =
 var here = Path.GetDirectoryName(Here())!;
 var root = Path.GetFullPath("../..", here);
 var chosen = mutations.Where(mutation => Matches(mutation.Row.Split(", "), "--row") && Matches([mutation.Name], "--name", part: true)).ToList();
+if (args.Contains("--rest"))
+    chosen = [.. chosen.Where(mutation => Results()[mutation.Name].FirstOrDefault() is not { } line || Regex.IsMatch(line, @" \| (not run|\*\*.*) \|$"))];
 var holes = Uncovered().Concat(mutations.Select(mutation => Find(Path.Combine(root, "content"), mutation).Problem).OfType<string>()).ToList();
 holes.ForEach(Console.WriteLine);
 if (args is ["--check"])
@@ -427,10 +430,9 @@ IEnumerable<string> Uncovered()
 // Keeps the lines of other runs, in the order of the list.
 void Report(Mutation mutation, string red)
 {
-    var file = Path.Combine(here, "README.md");
-    var lines = (File.Exists(file) ? File.ReadAllLines(file) : []).Where(line => line.StartsWith("| ") && line.Split(" | ").Length == 4).ToLookup(line => line.Split(" | ")[1]);
+    var lines = Results();
     string Line(Mutation each) => each == mutation ? $"| {each.Row} | {each.Name} | {each.File} | {red} |" : lines[each.Name].FirstOrDefault() ?? $"| {each.Row} | {each.Name} | {each.File} | not run |";
-    File.WriteAllText(file, $"""
+    File.WriteAllText(Path.Combine(here, "README.md"), $"""
         # What the tests are worth
 
         Written by `dotnet run tests/Mutation/mutate.cs`: each line of code that keeps a promise of [the service's README](../../content/README.md) was taken out, and the tests on the right went red.
@@ -440,6 +442,12 @@ void Report(Mutation mutation, string red)
         {string.Join('\n', mutations.Select(Line))}
 
         """);
+}
+
+ILookup<string, string> Results()
+{
+    var file = Path.Combine(here, "README.md");
+    return (File.Exists(file) ? File.ReadAllLines(file) : []).Where(line => line.StartsWith("| ") && line.Split(" | ").Length == 4).ToLookup(line => line.Split(" | ")[1]);
 }
 
 bool Matches(string[] values, string option, bool part = false)
