@@ -26,6 +26,44 @@ public class ContractTests(SharedHost shared)
         }
     }
 
+    /// <summary>That they are kept is shown by <see cref="FuzzTests"/>.</summary>
+    [Fact]
+    [Trait("Readiness", "6")]
+    public async Task Every_member_of_a_body_has_a_type_and_a_bound()
+    {
+        var document = await DocumentAsync();
+        using var all = new AssertionScope();
+        var bodies = Operations(document).Select(operation => operation.Node["requestBody"]?["content"]?["application/json"]?["schema"]).OfType<JsonNode>().ToList();
+        bodies.Should().NotBeEmpty();
+        bodies.ForEach(body => Bounded(body, "body"));
+
+        void Bounded(JsonNode schema, string path)
+        {
+            schema = schema["$ref"] is { } reference ? document["components"]!["schemas"]![$"{reference}".Split('/')[^1]]! : schema;
+            var said = schema.AsObject().Select(member => member.Key).ToList();
+            switch (schema["type"] is JsonArray types ? $"{types.Single(type => $"{type}" != "null")}" : $"{schema["type"]}")
+            {
+                case "object":
+                    foreach (var (name, member) in schema["properties"]!.AsObject())
+                        Bounded(member!, $"{path}.{name}");
+                    break;
+                case "array":
+                    said.Should().Contain("maxItems", path);
+                    Bounded(schema["items"]!, path + "[]");
+                    break;
+                case "string":
+                    said.Intersect(["maxLength", "pattern", "enum", "format"]).Should().NotBeEmpty(path);
+                    break;
+                case "integer" or "number":
+                    said.Should().Contain(["minimum", "maximum"], path);
+                    break;
+                case var type:
+                    type.Should().Be("boolean", path);
+                    break;
+            }
+        }
+    }
+
     [Fact]
     [Trait("Readiness", "6")]
     public async Task Every_parameter_out_of_its_bounds_is_refused()
@@ -178,11 +216,12 @@ public class ContractTests(SharedHost shared)
         }
     }
 
-    private async Task<List<Operation>> OperationsAsync()
-    {
-        var document = (await shared.Host.Client().GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!;
-        return [.. from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!)];
-    }
+    private async Task<JsonObject> DocumentAsync() => (await shared.Host.Client().GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!;
+
+    private async Task<List<Operation>> OperationsAsync() => [.. Operations(await DocumentAsync())];
+
+    private static IEnumerable<Operation> Operations(JsonObject document) =>
+        from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!);
 
     private sealed record Operation(string Verb, string Path, JsonNode Node)
     {
