@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 
 namespace TemplateTests;
 
@@ -17,10 +18,13 @@ internal static class Tree
     public static string Hash(string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)));
 
     /// <summary>The lines in which a word is found, in whatever case, in a name or in a text.</summary>
-    public static IReadOnlyList<string> Find(string folder, string word) =>
+    public static IReadOnlyList<string> Find(string folder, string word) => Match(folder, Regex.Escape(word));
+
+    /// <summary>The same for a pattern; each line comes after the name of its file.</summary>
+    public static IReadOnlyList<string> Match(string folder, string pattern) =>
         [.. Names(folder)
             .SelectMany(name => File.ReadLines(Path.Combine(folder, name)).Prepend(name).Select(line => $"{name}: {line}"))
-            .Where(line => line.Contains(word, StringComparison.OrdinalIgnoreCase))];
+            .Where(line => Regex.IsMatch(line, pattern, RegexOptions.IgnoreCase))];
 
     public static void Copy(string file, string target)
     {

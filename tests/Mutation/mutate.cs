@@ -306,7 +306,7 @@ Mutation[] mutations =
     new("58", "what to do about an alert", "rules/failures.yml", "runbook: 'Its log has a Critical line", "note: 'Its log has a Critical line", "Unit/MonitoringTests.Each_alert_says"),
     new("60", "the user of the image", "Dockerfile", "USER 1654", "USER root", "Unit/DeliveryTests.The_image_is_built"),
     new("61", "the read-only file system of a pod", "base/api.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "Unit/ManifestTests.Keeps_every_rule"),
-    new("62", "the few rights of a workflow", "workflows/ci.yml", "permissions:\n  contents: read\nconcurrency", "permissions: write-all\nconcurrency", "Unit/DeliveryTests.Workflows_have"),
+    new("62", "the few rights of a workflow", "workflows/ci.yml", "permissions:\n  contents: read\nconcurrency", "permissions: write-all\nconcurrency", "Unit/WorkflowTests.Workflows_have"),
 ];
 
 var here = Path.GetDirectoryName(Here())!;

@@ -79,7 +79,7 @@ public sealed class TlsTests
         (await FirstRecordAsync(service, version: 1)).Should().NotBe(Handshake);
     }
 
-    /// <summary>Files as Kubernetes mounts them: a link to a link, and the second is the one that changes. The authority of the new certificate is under the one that is trusted.</summary>
+    /// <summary>Files as a secret is mounted: a link to a link, and the second is the one that changes. The authority of the new certificate is under the one that is trusted.</summary>
     [Fact, Trait("Readiness", "20")]
     public async Task A_new_certificate_is_shown_to_new_connections_and_cuts_none()
     {

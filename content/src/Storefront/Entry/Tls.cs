@@ -156,7 +156,7 @@ internal sealed partial class CertificateFiles
         return SslStreamCertificateContext.Create(Tls.Servable(certificate), chain, offline: true);
     }
 
-    /// <summary>By content: times of files tell little behind the symbolic links of Kubernetes.</summary>
+    /// <summary>By content: times of files tell little behind the symbolic links of mounted secrets.</summary>
     private void Refresh()
     {
         try
