@@ -66,21 +66,21 @@ internal sealed class Provider : IAsyncDisposable
 
     public string PublicKeyPem => _key.ExportSubjectPublicKeyInfoPem();
 
-    private const string AllScopes = "orders:read orders:write products:write";
+    private static readonly string AllScopes = string.Join(' ', Storefront.Controllers.Scopes.All);
 
     private string KeyId => $"{_keys}";
 
     /// <summary>From here on tokens are signed with another key, and the issuer has withdrawn the one before.</summary>
     public void RotateKey() => (_key, _keys) = (RSA.Create(2048), _keys + 1);
 
-    public string Token(string subject, string scope = AllScopes) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256), scope);
+    public string Token(string subject, string? scope = null) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256), scope);
 
-    public static string Token(string subject, string issuer, SigningCredentials credentials, string scope = AllScopes) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
+    public static string Token(string subject, string issuer, SigningCredentials credentials, string? scope = null) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
     {
         Issuer = issuer,
         Audience = Site.Audience,
         Expires = DateTime.UtcNow.AddHours(1),
-        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = scope },
+        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = scope ?? AllScopes },
         SigningCredentials = credentials,
     });
 

@@ -220,29 +220,29 @@ public class ContractTests(SharedHost shared)
 
     private async Task<List<Operation>> OperationsAsync() => [.. Operations(await DocumentAsync())];
 
-    private static IEnumerable<Operation> Operations(JsonObject document) =>
-        from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!);
+    internal static IEnumerable<Operation> Operations(JsonObject document) =>
+        from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!, new Fuzz(document, []));
 
-    private sealed record Operation(string Verb, string Path, JsonNode Node)
+    internal sealed record Operation(string Verb, string Path, JsonNode Node, Fuzz Fuzz)
     {
         public string Id => Node["operationId"]!.ToString();
 
         public IEnumerable<JsonNode> Parameters => Node["parameters"]?.AsArray().Select(parameter => parameter!) ?? [];
 
         /// <summary>A request that is right, except for the value of one parameter.</summary>
-        public HttpRequestMessage Request(JsonNode? parameter = null, string? value = null)
+        public HttpRequestMessage Request(JsonNode? parameter = null, string? value = null, string? id = null)
         {
             var (place, name) = (parameter?["in"]?.ToString(), parameter?["name"]?.ToString());
             var path = Path.Replace($"{{{(place == "path" ? name : "")}}}", Uri.EscapeDataString(value ?? ""), StringComparison.Ordinal)
-                .Replace("{id}", Guid.NewGuid().ToString(), StringComparison.Ordinal)
+                .Replace("{id}", id ?? Guid.NewGuid().ToString(), StringComparison.Ordinal)
                 .Replace("{sku}", "COFFEE-1KG", StringComparison.Ordinal);
             var request = new HttpRequestMessage(new HttpMethod(Verb), place == "query" ? $"{path}?{name}={value!.Replace(" ", "%20", StringComparison.Ordinal)}" : path);
-            var schema = Node["requestBody"]?["content"]?["application/json"]?["schema"]?["$ref"]?.ToString();
-            request.Content = schema is null ? null : Api.Json(schema.EndsWith("OrderRequest", StringComparison.Ordinal) ? Api.Coffee : Api.Product);
+            if (Node["requestBody"]?["content"]?["application/json"]?["schema"] is { } schema)
+                request.Content = Api.Json(Fuzz.Body(schema));
             if (Parameters.Any(each => each["name"]!.ToString() == "Idempotency-Key"))
-            {
                 request.Headers.Add("Idempotency-Key", Testing.NewName());
-            }
+            if (Parameters.Any(each => each["name"]!.ToString() == "If-Match"))
+                request.Headers.Add("If-Match", "\"0\""); // a version that nothing has
             if (place == "header")
             {
                 request.Headers.Remove(name!);

@@ -104,14 +104,25 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
         }
         var orders = (await client.GetFromJsonAsync<JsonObject>("/v1/orders?limit=9"))!;
         var products = (await client.GetFromJsonAsync<JsonObject>("/v1/products?limit=1"))!;
-        return new Fuzz((await client.GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!, new()
+        var document = (await client.GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!;
+        List<string> others = [];
+        foreach (var create in Enumerable.Repeat(ContractTests.Operations(document).Where(operation => operation.Verb == "post" && !operation.Path.Contains('{')), 20).SelectMany(each => each))
         {
-            ["id"] = [.. orders["items"]!.AsArray().Select(order => (string)order!["id"]!)],
+            using var answer = await client.SendAsync(create.Request());
+            if (answer.StatusCode == System.Net.HttpStatusCode.Created)
+                others.Add((string)(await answer.JsonAsync())["id"]!);
+        }
+        return new Fuzz(document, new()
+        {
+            ["id"] = [.. orders["items"]!.AsArray().Select(order => (string)order!["id"]!), .. others],
             ["sku"] = [(string)products["items"]![0]!["sku"]!, "COFFEE-1KG"],
             ["after"] = [(string)products["next"]!, (string)orders["next"]!],
             ["If-Match"] = ["\"1\"", "\"2\"", "\"3\"", "W/\"1\"", "*"],
         });
     }
+
+    /// <summary>One that follows the document.</summary>
+    public string Body(JsonNode schema) => Value(schema, "", new Random(1))!.ToJsonString();
 
     public Sent Make(Random random)
     {

@@ -13,7 +13,7 @@ internal static class Tokens
     public const string Issuer = "dotnet-user-jwts";
     public const string Audience = "https://localhost:7443";
 
-    public static readonly string[] AllScopes = ["orders:read", "orders:write", "products:write"];
+    public static readonly string[] AllScopes = [.. Storefront.Controllers.Scopes.All];
 
     public static byte[] Key { get; } = RandomNumberGenerator.GetBytes(64); // long enough for every algorithm
 
