@@ -105,20 +105,23 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
         var orders = (await client.GetFromJsonAsync<JsonObject>("/v1/orders?limit=9"))!;
         var products = (await client.GetFromJsonAsync<JsonObject>("/v1/products?limit=1"))!;
         var document = (await client.GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!;
-        List<string> others = [];
-        foreach (var create in Enumerable.Repeat(ContractTests.Operations(document).Where(operation => operation.Verb == "post" && !operation.Path.Contains('{')), 20).SelectMany(each => each))
+        var examples = new Dictionary<string, string[]>
         {
-            using var answer = await client.SendAsync(create.Request());
-            if (answer.StatusCode == System.Net.HttpStatusCode.Created)
-                others.Add((string)(await answer.JsonAsync())["id"]!);
-        }
-        return new Fuzz(document, new()
-        {
-            ["id"] = [.. orders["items"]!.AsArray().Select(order => (string)order!["id"]!), .. others],
+            ["id"] = [.. orders["items"]!.AsArray().Select(order => (string)order!["id"]!)],
             ["sku"] = [(string)products["items"]![0]!["sku"]!, "COFFEE-1KG"],
             ["after"] = [(string)products["next"]!, (string)orders["next"]!],
             ["If-Match"] = ["\"1\"", "\"2\"", "\"3\"", "W/\"1\"", "*"],
-        });
+        };
+        foreach (var create in ContractTests.Operations(document).Where(operation => operation.Verb == "post" && !operation.Path.Contains('{')))
+        {
+            for (var number = 0; number < 20; number++)
+            {
+                using var answer = await client.SendAsync(create.Request());
+                if (answer.StatusCode == System.Net.HttpStatusCode.Created)
+                    examples[$"{create.Path}/ id"] = [.. examples.GetValueOrDefault($"{create.Path}/ id", []), (string)(await answer.JsonAsync())["id"]!];
+            }
+        }
+        return new Fuzz(document, examples);
     }
 
     /// <summary>One that follows the document.</summary>
@@ -129,7 +132,7 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
         var (path, verb, node) = Pick(random, _operations);
         var values = (node["parameters"]?.AsArray() ?? [])
             .Where(parameter => parameter!["required"]?.GetValue<bool>() is true || random.Next(2) == 0)
-            .ToDictionary(parameter => parameter!, parameter => $"{Value(parameter!["schema"]!, $"{parameter["name"]}", random)}");
+            .ToDictionary(parameter => parameter!, parameter => $"{Value(parameter!["schema"]!, Known(path, $"{parameter["name"]}"), random)}");
         var schema = node["requestBody"]?["content"]?["application/json"]?["schema"];
         var json = schema is null ? null : Value(schema, "", random);
         var headers = new List<(string Name, string Value)>();
@@ -269,6 +272,9 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
             _ => [],
         };
     }
+
+    /// <summary>Under which name there are examples: an id is one of its own collection.</summary>
+    private string Known(string path, string name) => examples.ContainsKey($"{path.Split('{')[0]} {name}") ? $"{path.Split('{')[0]} {name}" : name;
 
     private JsonNode? Value(JsonNode described, string name, Random random)
     {
