@@ -111,7 +111,7 @@ public partial class GenerationTests(TemplatePackage package)
         var install = await Command.RunAsync(package.Checkout, Commands.Install, "--debug:custom-hive", hive);
         var create = await Command.RunAsync(Directory.CreateDirectory(Path.Combine(directory, "checkout")).FullName, Commands.New, "--no-restore", "--debug:custom-hive", hive);
 
-        install.MustSucceed().Output.Should().Contain("prodapi", Exactly.Once());
+        install.MustSucceed().Output.Should().MatchRegex(@"\bprodapi +\[").And.MatchRegex(@"\bprodapi-feature\b");
         create.MustSucceed();
         Tree.Hashes(Path.Combine(directory, "Shop")).Should().Equal(Tree.Hashes(await package.NewShopAsync()));
     }

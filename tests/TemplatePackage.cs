@@ -32,7 +32,7 @@ public sealed class TemplatePackage : IAsyncLifetime
         Nupkg = await PackAsync();
         var install = await Command.RunAsync(folder, $"dotnet new install {Nupkg} --debug:custom-hive {Hive}");
         // A broken template is reported and left out, and the exit code is 0 all the same.
-        install.MustSucceed().Output.Should().Contain("prodapi", Exactly.Once());
+        install.MustSucceed().Output.Should().MatchRegex(@"\bprodapi +\[").And.MatchRegex(@"\bprodapi-feature\b");
     }
 
     public ValueTask DisposeAsync()
@@ -66,6 +66,10 @@ public sealed class TemplatePackage : IAsyncLifetime
     /// <summary>Runs `dotnet new prodapi` with these arguments in this folder.</summary>
     internal Task<Command> NewAsync(string directory, params string[] arguments) =>
         Command.RunAsync(directory, "dotnet new prodapi --debug:custom-hive", [Hive, .. arguments]);
+
+    /// <summary>Runs `dotnet new prodapi-feature` with these arguments in this folder.</summary>
+    internal Task<Command> NewFeatureAsync(string directory, params string[] arguments) =>
+        Command.RunAsync(directory, "dotnet new prodapi-feature --debug:custom-hive", [Hive, .. arguments]);
 
     /// <summary>The service `dotnet new prodapi -n Shop --no-restore` writes: as generated, nothing built.</summary>
     internal async Task<string> NewShopAsync(params string[] arguments)
