@@ -15,7 +15,7 @@ public partial class FeatureTests(TemplatePackage package)
             (await package.NewFeatureAsync(shop, ["-o", "src/Shop", "-n", .. name.Split(' ')])).MustSucceed();
 
         Tree.Hashes(shop).Should().Contain(before, "no other file is edited");
-        Tree.Match(shop, "storefront|STAMP|invoices_table|\\(invoices\\)").Should().BeEmpty();
+        Tree.Match(shop, "storefront|STAMP_|invoices_table|\\(invoices\\)").Should().BeEmpty();
         (await Command.RunAsync(shop, "dotnet build -warnaserror")).MustSucceed();
         (await Command.RunAsync(shop, "dotnet format --verify-no-changes --no-restore")).MustSucceed();
         (await Command.RunAsync(shop, "dotnet test tests/Unit --no-build")).MustSucceed();

@@ -264,6 +264,8 @@ Mutation[] mutations =
     new("44", "the retry of a charge", "PaymentGateway", "HttpClientResiliencePredicates.IsTransient(attempt.Outcome) && MayRepeat(attempt.Context.GetRequestMessage())", "false", "EndToEnd/PaymentTests.A_charge_that_fails"),
     new("44", "the key of a charge", "PaymentGateway", "{ IdempotencyKey, orderId }", "{ IdempotencyKey, Guid.NewGuid().ToString() }", "EndToEnd/OrderTests.An_order_is_placed"),
     new("44", "the time of one try", "PaymentGateway", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TryTimeoutSeconds);", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds);", "EndToEnd/PaymentTests.A_provider_that_hangs"),
+    new("44", "the breaker", "PaymentGateway", "resilience.Retry.Delay =", "resilience.CircuitBreaker.MinimumThroughput = 1_000_000;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_provider_that_keeps_failing"),
+    new("46", "that others may fill the machine", "Limits", "            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody", ";", "EndToEnd/OrderTests.While_others"),
     new("44", "Retry-After", "PaymentGateway", "resilience.Retry.Delay =", "resilience.Retry.ShouldRetryAfterHeader = false;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_busy_provider"),
     new("45", "that redirects are not followed", "PaymentGateway", "AllowAutoRedirect = false", "AllowAutoRedirect = true", "EndToEnd/PaymentTests.A_redirect"),
     new("45", "the size of an answer", "PaymentGateway", "http.MaxResponseContentBufferSize = 64 * 1024;", "", "EndToEnd/PaymentTests.An_answer_of_a_megabyte"),

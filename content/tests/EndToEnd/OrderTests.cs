@@ -1,10 +1,11 @@
 using System.Net;
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
 
-public sealed class OrderTests
+public sealed partial class OrderTests
 {
     [Fact]
     public async Task An_order_is_placed_then_charged_in_the_background_once_and_has_one_receipt()
@@ -129,6 +130,26 @@ public sealed class OrderTests
         (await http.GetAsync("/health/live")).StatusCode.Should().Be(HttpStatusCode.OK);
         (await service.LineAsync(line => line.Text("message")?.Contains("Short of memory", StringComparison.Ordinal) is true)).Text("level").Should().Be("Warning");
     }
+
+    /// <summary>The machine is full from the first percent on, and most of it is free for this process.</summary>
+    [Fact, Trait("Readiness", "46")]
+    public async Task While_others_fill_the_machine_it_goes_on()
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("DOTNET_GCHighMemPercent=1", "DOTNET_GCgen0size=0x100000", "Limits__RequestsPerSecond=1000", "Limits__Burst=1000");
+        using var http = site.Client(service);
+
+        await Eventually.TrueAsync(async () =>
+        {
+            (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
+            return CollectionsAfterTheFirst().IsMatch(await http.GetStringAsync("/metrics"));
+        });
+
+        service.Lines.Should().NotContain(line => line.Contains("Short of memory", StringComparison.Ordinal));
+    }
+
+    [GeneratedRegex(@"^dotnet_gc_collections_total\{.*gen0.*\} ([5-9]|\d\d+)", RegexOptions.Multiline)]
+    private static partial Regex CollectionsAfterTheFirst();
 
     [Fact, Trait("Readiness", "11")]
     public async Task While_the_issuer_of_tokens_is_away_it_is_not_the_caller_who_is_wrong()

@@ -44,6 +44,23 @@ public sealed class PaymentTests
         site.Provider.Charges.Should().HaveCount(2);
     }
 
+    [Fact, Trait("Readiness", "44")]
+    public async Task A_provider_that_keeps_failing_is_not_asked_for_a_while()
+    {
+        await using var site = await Site.CreateAsync();
+        site.Provider.Charging = Provider.Fail;
+        await using var service = await site.ServeAsync("Jobs__Concurrency=32", "Jobs__BackoffSeconds=60", "Limits__Burst=1000");
+        using var http = site.Client(service);
+        await http.PutProductAsync();
+
+        for (var order = 0; order < 60; order++)
+            await http.PlaceOrderAsync();
+
+        await Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Failed")) == 60);
+        service.Log.Should().Contain(line => line.Is("Failed") && line.Text("reason")!.Contains("BrokenCircuitException", StringComparison.Ordinal));
+        site.Provider.Charges.Count.Should().BeLessThan(60 * 4, "each would have been tried four times");
+    }
+
     [Fact, Trait("Readiness", "45")]
     public async Task A_redirect_is_not_followed()
     {
