@@ -11,7 +11,7 @@ public partial class FeatureTests(TemplatePackage package)
         var shop = await NewShopAsync();
         var before = Tree.Hashes(shop);
 
-        foreach (var name in (string[])["Invoice", "order-line", "Person --plural People", "Task", "Value", "class"])
+        foreach (var name in (string[])["Invoice", "order-line", "Person --plural People", "Task", "Value", "Permission"])
             (await package.NewFeatureAsync(shop, ["-o", "src/Shop", "-n", .. name.Split(' ')])).MustSucceed();
 
         Tree.Hashes(shop).Should().Contain(before, "no other file is edited");
@@ -38,6 +38,7 @@ public partial class FeatureTests(TemplatePackage package)
     [InlineData("$(x)", "X", "xes")]
     [InlineData("---", "Item", "items")]
     [InlineData("Task", "TaskItem", "task_items")]
+    [InlineData("class", "ClassItem", "class_items")]
     [InlineData("Reference", "ReferenceItem", "reference_items")]
     [InlineData("日本", "日本", "日本s")]
     public async Task Names_become_types_tables_and_routes(string name, string type, string table)
