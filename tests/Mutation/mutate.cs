@@ -205,7 +205,6 @@ Mutation[] mutations =
     new("64, check", "schema", "Checklist", "PendingAsync(cancellation) is [_, ..] pending ?", "PendingAsync(cancellation) is [_, .., null] pending ?", "EndToEnd/CheckTests.A_schema"),
     new("64, check", "clock", "Checklist", "return apart < TimeSpan.FromSeconds(5) ?", "return apart < TimeSpan.MaxValue ?", "Servers/CheckFaultTests.Each_unfit_server"),
     new("64, 49, check", "database role", "Checklist", "await Database().ExcessAsync(cancellation) is { } excess", "await Task.FromResult<string?>(null) is { } excess", "Servers/CheckFaultTests.Each_unfit_server"),
-    new("64, 49", "a role that is a superuser", "PostgresDatabase", "WHEN rolsuper THEN 'is a superuser'", "WHEN false THEN ''", "Servers/CheckFaultTests.Each_unfit_server"),
     new("64, 49", "a role that may create tables", "PostgresDatabase", "WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 'may create tables'", "WHEN false THEN ''", "Servers/CheckFaultTests.Each_unfit_server"),
     new("64, 49", "a role that owns tables", "PostgresDatabase", "WHEN EXISTS (SELECT 1 FROM pg_class", "WHEN false AND EXISTS (SELECT 1 FROM pg_class", "Servers/CheckFaultTests.Each_unfit_server"),
     new("64, 47, check", "connections", "Checklist", "await Database().ReviewAsync(cancellation) is { } warning", "await Task.FromResult<string?>(null) is { } warning", "Servers/CheckFaultTests.Each_unfit_server"),

@@ -126,7 +126,7 @@ public sealed class DatabaseFaultTests
     public async Task With_all_connections_in_use_a_caller_is_sent_away_in_time()
     {
         await using var site = await Site.CreateAsync();
-        await using var service = await site.ServeAsync($"ConnectionStrings__Database={site.Database.ConnectionString};Maximum Pool Size=2;Timeout=1", "Process__Roles=api");
+        await using var service = await site.ServeAsync($"ConnectionStrings__Database={site.Database.ConnectionString};Maximum Pool Size=2", "Process__Roles=api");
         using var http = site.Client(service);
         var products = await site.LockAsync("products");
         var waiting = new[] { http.GetAsync("/v1/products"), http.GetAsync("/v1/products") };

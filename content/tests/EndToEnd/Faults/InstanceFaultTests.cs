@@ -20,6 +20,7 @@ public sealed class InstanceFaultTests
         var tag = (await a.PutAsync("TEA-1", "Tea")).Headers.ETag!.Tag;
         (await b.PutAsync("TEA-1", "Green tea", tag)).StatusCode.Should().Be(HttpStatusCode.OK);
         (await a.PutAsync("TEA-1", "Black tea", tag)).StatusCode.Should().Be(HttpStatusCode.PreconditionFailed);
+        (await b.GetAsync("/v1/products")).Headers.ETag.Should().NotBeNull().And.Be((await a.GetAsync("/v1/products")).Headers.ETag);
         var order = await OrderAsync(a, HttpStatusCode.Created);
         (await OrderAsync(b, HttpStatusCode.Created)).Should().Be(order);
         await OrderAsync(b, HttpStatusCode.UnprocessableEntity, quantity: 2);

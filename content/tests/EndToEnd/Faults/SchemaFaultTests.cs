@@ -91,6 +91,7 @@ public sealed class SchemaFaultTests
         {
             (await http.GetAsync("/health/ready")).StatusCode.Should().Be(HttpStatusCode.OK);
             await http.PutProductAsync($"TEA-{http.BaseAddress!.Port}");
+            (await http.GetAsync($"/v1/products/TEA-{http.BaseAddress.Port}")).StatusCode.Should().Be(HttpStatusCode.OK);
             await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
             (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
             (await http.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
