@@ -8,14 +8,14 @@ public class BuildTests(TemplatePackage package)
 {
     [Fact]
     public async Task Builds_without_a_warning() =>
-        (await Command.RunAsync(await NewAsync(), "dotnet build --configuration Release -warnaserror")).MustSucceed();
+        (await Command.RunAsync(await package.NewRestoredAsync(), "dotnet build --configuration Release -warnaserror")).MustSucceed();
 
     /// <summary>Under a name that sorts before those of the packages, too.</summary>
     [Theory]
     [InlineData("Shop")]
     [InlineData("Acme")]
     public async Task Is_formatted(string name) =>
-        (await Command.RunAsync(await NewAsync(name), "dotnet format --verify-no-changes")).MustSucceed();
+        (await Command.RunAsync(await package.NewRestoredAsync(name), "dotnet format --verify-no-changes")).MustSucceed();
 
     [Fact]
     public async Task Passes_its_own_tests()
@@ -23,7 +23,7 @@ public class BuildTests(TemplatePackage package)
         // .ci/run counts the tests of the service together with these.
         var results = Environment.GetEnvironmentVariable("TEMPLATE_TESTS_RESULTS") ?? package.NewFolder();
 
-        var test = await Command.RunAsync(await NewAsync(), Commands.Test, "--logger", "trx;LogFilePrefix=service", "--results-directory", results);
+        var test = await Command.RunAsync(await package.NewRestoredAsync(), Commands.Test, "--logger", "trx;LogFilePrefix=service", "--results-directory", results);
 
         test.MustSucceed();
         var passed = Directory.GetFiles(results, "service*.trx")
@@ -57,7 +57,7 @@ public class BuildTests(TemplatePackage package)
     [Fact]
     public async Task Does_not_build_with_SQL_that_input_gets_into()
     {
-        var shop = await NewAsync();
+        var shop = await package.NewRestoredAsync();
         await File.WriteAllTextAsync(
             Path.Combine(shop, "src", "Shop", "Repositories", "Hole.cs"),
             """
@@ -77,12 +77,5 @@ public class BuildTests(TemplatePackage package)
 
         build.ExitCode.Should().NotBe(0);
         Regex.Matches(build.Output, @"Hole\.cs\((\d+),\d+\): error CA1857").Select(error => error.Groups[1].Value).Distinct().Should().BeEquivalentTo("5", "6", "7");
-    }
-
-    private async Task<string> NewAsync(string name = "Shop")
-    {
-        var directory = package.NewFolder();
-        (await package.NewAsync(directory, "-n", name)).MustSucceed();
-        return Path.Combine(directory, name);
     }
 }

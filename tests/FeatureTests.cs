@@ -8,7 +8,7 @@ public partial class FeatureTests(TemplatePackage package)
     [Fact]
     public async Task Adds_resources_that_build_are_formatted_and_pass_the_tests_of_all_operations()
     {
-        var shop = await NewShopAsync();
+        var shop = await package.NewRestoredAsync();
         var before = Tree.Hashes(shop);
 
         foreach (var name in (string[])["Invoice", "order-line", "Person --plural People", "Permission"])
@@ -81,8 +81,7 @@ public partial class FeatureTests(TemplatePackage package)
     public async Task No_resource_hides_a_type_of_the_service()
     {
         var template = await File.ReadAllTextAsync(Path.Combine(package.Checkout, "template/feature/.template.config/template.json"), TestContext.Current.CancellationToken);
-        var types = Directory.GetFiles(Path.Combine(package.Checkout, "content/src"), "*.cs", SearchOption.AllDirectories)
-            .SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0).ToList();
+        var types = package.Types();
 
         // Of Order and Product the files are there already, which is refused.
         types.Should().NotBeEmpty();
@@ -99,16 +98,6 @@ public partial class FeatureTests(TemplatePackage package)
         (await Command.RunAsync(folder, "dotnet restore src/Shop")).MustSucceed();
         return folder;
     }
-
-    private async Task<string> NewShopAsync()
-    {
-        var directory = package.NewFolder();
-        (await package.NewAsync(directory, "-n", "Shop")).MustSucceed();
-        return Path.Combine(directory, "Shop");
-    }
-
-    [GeneratedRegex(@"^(?:[a-z]+ )*(?:class|record|struct|interface|enum) (\w+)")]
-    private static partial Regex Declaration();
 
     [GeneratedRegex("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")]
     private static partial Regex Border();

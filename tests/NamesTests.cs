@@ -62,8 +62,7 @@ public partial class NamesTests(TemplatePackage package)
     [Fact]
     public async Task No_service_is_named_like_one_of_its_own_types()
     {
-        var sources = Directory.GetFiles(Path.Combine(package.Checkout, "content/src"), "*.cs", SearchOption.AllDirectories);
-        var types = sources.SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0).ToList();
+        var types = package.Types();
         var template = await File.ReadAllTextAsync(Path.Combine(package.Checkout, ".template.config/template.json"), TestContext.Current.CancellationToken);
 
         // A list of all types would be long. Only these can be what someone calls a service.
@@ -71,9 +70,6 @@ public partial class NamesTests(TemplatePackage package)
         types.Where(name => OneWord().IsMatch(name)).Where(name => !Regex.IsMatch(template, $@"[(|]{name}[)|]"))
             .Should().BeEmpty("the last step of serviceName in template.json lists them");
     }
-
-    [GeneratedRegex(@"^(?:[a-z]+ )*(?:class|record|struct|interface|enum) (\w+)")]
-    private static partial Regex Declaration();
 
     [GeneratedRegex("^[A-Z][a-z]*$|Service$")]
     private static partial Regex OneWord();

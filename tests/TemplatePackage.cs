@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 [assembly: AssemblyFixture(typeof(TemplateTests.TemplatePackage))]
 // Most tests start builds, which take all cores by themselves.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
@@ -8,7 +10,7 @@ namespace TemplateTests;
 /// The package under test: packed from the tracked files and installed for these tests alone.
 /// Everything lives in a temporary folder, since the template engine would take any template.json below the repository for a template.
 /// </summary>
-public sealed class TemplatePackage : IAsyncLifetime
+public sealed partial class TemplatePackage : IAsyncLifetime
 {
     private readonly string folder = Directory.CreateTempSubdirectory("template-tests-").FullName;
 
@@ -67,6 +69,19 @@ public sealed class TemplatePackage : IAsyncLifetime
     internal Task<Command> NewAsync(string directory, params string[] arguments) =>
         Command.RunAsync(directory, "dotnet new prodapi --debug:custom-hive", [Hive, .. arguments]);
 
+    /// <summary>The same, restored: what a command on it needs.</summary>
+    internal async Task<string> NewRestoredAsync(string name = "Shop")
+    {
+        var directory = NewFolder();
+        (await NewAsync(directory, "-n", name)).MustSucceed();
+        return Path.Combine(directory, name);
+    }
+
+    /// <summary>The types of the service, but for those within others.</summary>
+    internal IReadOnlyList<string> Types() =>
+        [.. Directory.GetFiles(Path.Combine(Checkout, "content/src"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0)];
+
     /// <summary>Runs `dotnet new prodapi-feature` with these arguments in this folder.</summary>
     internal Task<Command> NewFeatureAsync(string directory, params string[] arguments) =>
         Command.RunAsync(directory, "dotnet new prodapi-feature --debug:custom-hive", [Hive, .. arguments]);
@@ -78,4 +93,7 @@ public sealed class TemplatePackage : IAsyncLifetime
         (await NewAsync(directory, ["-n", "Shop", "--no-restore", .. arguments])).MustSucceed();
         return Path.Combine(directory, "Shop");
     }
+
+    [GeneratedRegex(@"^(?:[a-z]+ )*(?:class|record|struct|interface|enum) (\w+)")]
+    private static partial Regex Declaration();
 }

@@ -314,7 +314,10 @@ var here = Path.GetDirectoryName(Here())!;
 var root = Path.GetFullPath("../..", here);
 var chosen = mutations.Where(mutation => Matches(mutation.Row.Split(", "), "--row") && Matches([mutation.Name], "--name", part: true)).ToList();
 if (args.Contains("--rest"))
-    chosen = [.. chosen.Where(mutation => Results()[mutation.Name].FirstOrDefault() is not { } line || Regex.IsMatch(line, @" \| (not run|\*\*.*) \|$"))];
+{
+    var results = Results();
+    chosen = [.. chosen.Where(mutation => results[mutation.Name].FirstOrDefault() is not { } line || Regex.IsMatch(line, @" \| (not run|\*\*.*) \|$"))];
+}
 var holes = Uncovered().Concat(mutations.Select(mutation => Find(Path.Combine(root, "content"), mutation).Problem).OfType<string>()).ToList();
 holes.ForEach(Console.WriteLine);
 if (args is ["--check"])

@@ -31,6 +31,10 @@ internal sealed class Site : IAsyncDisposable
 
     public Provider Provider { get; private set; } = null!;
 
+    /// <summary>The migrations of the program, in their order, without those of Development.</summary>
+    public static readonly string[] Scripts =
+        [.. typeof(Storefront.Controllers.Scopes).Assembly.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal) && !name.StartsWith("Development/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+
     /// <summary>A command that starts the program which it finds in its arguments.</summary>
     public string[] Launcher { get; set; } = [];
 

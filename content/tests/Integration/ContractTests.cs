@@ -220,8 +220,11 @@ public class ContractTests(SharedHost shared)
 
     private async Task<List<Operation>> OperationsAsync() => [.. Operations(await DocumentAsync())];
 
-    internal static IEnumerable<Operation> Operations(JsonObject document) =>
-        from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!, new Fuzz(document, []));
+    internal static IEnumerable<Operation> Operations(JsonObject document)
+    {
+        var fuzz = new Fuzz(document, []);
+        return from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select new Operation(verb.Key, path.Key, verb.Value!, fuzz);
+    }
 
     internal sealed record Operation(string Verb, string Path, JsonNode Node, Fuzz Fuzz)
     {

@@ -114,12 +114,15 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
         };
         foreach (var create in ContractTests.Operations(document).Where(operation => operation.Verb == "post" && !operation.Path.Contains('{')))
         {
+            var ids = new List<string>();
             for (var number = 0; number < 20; number++)
             {
                 using var answer = await client.SendAsync(create.Request());
                 if (answer.StatusCode == System.Net.HttpStatusCode.Created)
-                    examples[$"{create.Path}/ id"] = [.. examples.GetValueOrDefault($"{create.Path}/ id", []), (string)(await answer.JsonAsync())["id"]!];
+                    ids.Add((string)(await answer.JsonAsync())["id"]!);
             }
+            if (ids.Count > 0)
+                examples[$"{create.Path}/ id"] = [.. ids];
         }
         return new Fuzz(document, examples);
     }
@@ -274,7 +277,7 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
     }
 
     /// <summary>Under which name there are examples: an id is one of its own collection.</summary>
-    private string Known(string path, string name) => examples.ContainsKey($"{path.Split('{')[0]} {name}") ? $"{path.Split('{')[0]} {name}" : name;
+    private string Known(string path, string name) => $"{path.Split('{')[0]} {name}" is var known && examples.ContainsKey(known) ? known : name;
 
     private JsonNode? Value(JsonNode described, string name, Random random)
     {

@@ -13,13 +13,11 @@ internal static class Tokens
     public const string Issuer = "dotnet-user-jwts";
     public const string Audience = "https://localhost:7443";
 
-    public static readonly string[] AllScopes = [.. Storefront.Controllers.Scopes.All];
-
     public static byte[] Key { get; } = RandomNumberGenerator.GetBytes(64); // long enough for every algorithm
 
     /// <param name="scopes">A text is one claim, a list of texts repeated ones; none given is all scopes.</param>
     public static string Of(string user, params object[] scopes) =>
-        Make(new() { ["sub"] = user, ["scope"] = scopes is [] ? string.Join(' ', AllScopes) : scopes is [string one] ? one : scopes.Cast<string>().ToArray() });
+        Make(new() { ["sub"] = user, ["scope"] = scopes is [] ? string.Join(' ', Storefront.Controllers.Scopes.All) : scopes is [string one] ? one : scopes.Cast<string>().ToArray() });
 
     public static string Make(
         Dictionary<string, object> claims,

@@ -20,7 +20,7 @@ public sealed class SchemaFaultTests
         runs.Should().OnlyContain(run => run.ExitCode == 0);
         runs.Count(run => run.Output.Contains("Applied migration")).Should().Be(1);
         (await site.ValueAsync<string>("SELECT string_agg(scriptname, ' ' ORDER BY schemaversionsid) FROM schemaversions"))
-            .Should().MatchRegex(@"^0001_products\.sql 0002_orders\.sql 0003_jobs\.sql( (\S+)(?!.* \2( |$)))*$");
+            .Should().Be(string.Join(' ', Site.Scripts)).And.StartWith("0001_products.sql 0002_orders.sql 0003_jobs.sql");
     }
 
     [Fact, Trait("Readiness", "49")]
