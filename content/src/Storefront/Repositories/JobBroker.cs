@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using System.Security.Authentication;
 using System.Text;
 using RabbitMQ.Client;
@@ -103,7 +104,7 @@ public sealed class JobBroker : IAsyncDisposable
     /// <exception cref="OperationalException">RabbitMQ cannot be reached, or cannot be any more.</exception>
     public async Task ConsumeAsync(int concurrency, Func<Job, Task> work, Func<Job, string, Task> bury, CancellationToken stopping)
     {
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ended = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously); // a result: an end that comes before or after anybody waits for it is no fault that nobody saw
         _slots ??= new SemaphoreSlim(concurrency); // kept over connections: jobs of one that broke may still run
         var connection = await ConnectAsync("consumer", stopping);
         try
@@ -116,15 +117,18 @@ public sealed class JobBroker : IAsyncDisposable
             await ReceiveAsync(_queue, (job, _) => work(job));
             await ReceiveAsync(_queue + ".dead", (job, properties) => bury(job, Reason(properties)));
             (Problem, _consumers) = (null, 1);
-            await using (stopping.Register(() => ended.TrySetResult()))
-                await ended.Task;
+            await using (stopping.Register(() => ended.TrySetResult(null)))
+            {
+                if (await ended.Task is { } reason)
+                    ExceptionDispatchInfo.Throw(reason);
+            }
             for (var finished = 0; finished < concurrency; finished++)
                 await _slots.WaitAsync(CancellationToken.None);
             await connection.CloseAsync(CancellationToken.None).WaitAsync(ConnectTimeout, CancellationToken.None); // after the last acknowledgement
 
             Task EndAsync(string reason)
             {
-                ended.TrySetException(Unavailable($"The connection to RabbitMQ ended: {reason}", null));
+                ended.TrySetResult(Unavailable($"The connection to RabbitMQ ended: {reason}", null));
                 return Task.CompletedTask;
             }
 
@@ -148,7 +152,7 @@ public sealed class JobBroker : IAsyncDisposable
                     }
                     catch (Exception e)
                     {
-                        ended.TrySetException(e);
+                        ended.TrySetResult(e);
                     }
                     finally
                     {

@@ -94,5 +94,26 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         string.Concat(service.Lines).Should().NotContain("s3cret");
     }
 
+    /// <summary>The first of its two queues it may read, the second not: the channel is closed while it still makes itself at home.</summary>
+    [Fact, Trait("Readiness", "54")]
+    public async Task A_connection_that_ends_before_it_is_used_leaves_no_fault_that_nobody_waits_for()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await servers.Rabbit.CtlAsync("add_user", "half", "s3cret");
+        await servers.Rabbit.CtlAsync("set_permissions", "half", ".*", ".*", $"^{fleet.Queue}$");
+        var signal = Path.Combine(fleet.Site.Folder, "signal");
+        await using var service = await fleet.ServeAsync(
+            $"ConnectionStrings__RabbitMq=amqp://half:s3cret@127.0.0.1:{servers.Rabbit.Port}", $"DOTNET_STARTUP_HOOKS={typeof(BrokerFaultTests).Assembly.Location}", $"{StartupHook.Signal}={signal}");
+        var warning = await service.LineAsync(Waits);
+
+        await File.WriteAllTextAsync(signal, "task");
+        await Eventually.TrueAsync(() => service.Log.Count(Dropped) > 9); // of the hook, which has the memory cleaned up each time
+
+        warning.Text("message").Should().Contain("a right on the queue");
+        service.Log.Where(Dropped).Should().OnlyContain(line => line.Text("exception")!.Contains("of a task", StringComparison.Ordinal));
+    }
+
+    private static bool Dropped(JsonElement line) => line.Is("Dropped");
+
     private static bool Waits(JsonElement line) => line.Is("Waiting");
 }
