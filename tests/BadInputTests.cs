@@ -8,6 +8,8 @@ public class BadInputTests(TemplatePackage package)
     [InlineData("--port 65536", 102, "--port-from-1024-to-65535")]
     [InlineData("--port -1", 102, "--port-from-1024-to-65535")]
     [InlineData("--port", 127, "Required argument missing for option: '--port'")]
+    [InlineData("--jobs none", 102, "--jobs-none-needs-sample-false")]
+    [InlineData("--cache memcached", 127, "'memcached' is not a valid value for --cache")]
     [InlineData("--colour red", 127, "'--colour' is not a valid option")]
     public async Task Bad_options_are_refused(string options, int exitCode, string words)
     {

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace TemplateTests;
@@ -5,38 +7,57 @@ namespace TemplateTests;
 /// <summary>What an option leaves out is gone without a trace, and what is left builds, is formatted and passes its tests.</summary>
 public partial class OptionTests(TemplatePackage package)
 {
-    /// <summary>Each value that leaves something out: the files that go, and the words that go with them.</summary>
-    private static readonly Dictionary<string, (string Files, string Words)> Off = new()
+    /// <summary>Each value that leaves something out, and the words that go with it. The files that go are in Approved/files.txt.</summary>
+    private static readonly Dictionary<string, string> Off = new()
     {
-        ["--ci none"] = (@"^\.github/|/WorkflowTests\.cs$", @"github\.com|\.github|workflow|dependabot|\bactions/"),
-        ["--deploy none"] = (@"^deploy/kubernetes/|^deploy/rollout$|/deploy\.yml$|/(Manifest|Rollout)Tests\.cs$", "kubernetes|kubectl|kustomize|rollout|staging"),
+        ["--deploy none"] = "kubernetes|kubectl|kustomize|rollout|staging",
+        ["--ci none"] = @"github\.com|\.github|workflow|dependabot|\bactions/",
     };
 
-    /// <summary>Every set of options that leave something out.</summary>
-    private static IEnumerable<string[]> Sets() =>
-        Enumerable.Range(0, 1 << Off.Count).Select(set => Off.Keys.Where((_, number) => (set >> number & 1) == 1).ToArray());
+    /// <summary>Values that are refused without another.</summary>
+    private static readonly Dictionary<string, string> Needs = new() { ["--jobs none"] = "--sample false" };
 
     [Fact]
-    public async Task What_is_off_leaves_no_file_no_package_and_no_word_behind()
+    public async Task The_files_are_the_approved_ones_and_those_of_a_combination_lack_what_each_of_its_values_leaves_out()
     {
         var all = Tree.Names(await package.NewShopAsync());
+        var approved = new StringBuilder(string.Join('\n', all) + "\n");
+        var (gone, added) = (new Dictionary<string, IEnumerable<string>>(), new Dictionary<string, IEnumerable<string>>());
+        foreach (var option in Off.Keys)
+        {
+            string[] needed = Needs.TryGetValue(option, out var other) ? [other] : [];
+            var before = Tree.Names(await package.NewShopAsync(Arguments(needed)));
+            var after = Tree.Names(await package.NewShopAsync(Arguments([.. needed, option])));
+            (gone[option], added[option]) = ([.. before.Except(after)], [.. after.Except(before)]);
+            approved.Append(CultureInfo.InvariantCulture, $"\n{string.Join(' ', needed.Append(option))}\n").AppendJoin("", gone[option].Select(file => $"- {file}\n")).AppendJoin("", added[option].Select(file => $"+ {file}\n"));
+        }
+        await Approved.ShouldBeAsync("files.txt", approved.ToString());
         foreach (var set in Sets())
         {
-            var shop = await package.NewShopAsync(Words(set));
-
-            Tree.Names(shop).Should().Equal(all.Where(file => !set.Any(option => Regex.IsMatch(file, Off[option].Files))), "{0} is off", string.Join(", ", set));
-            set.SelectMany(option => Tree.Match(shop, Off[option].Words)).Where(line => !IsRecord().IsMatch(line)).Should().BeEmpty();
+            var shop = Tree.Names(await package.NewShopAsync(Arguments(set)));
+            shop.Should().BeEquivalentTo(all.Union(set.SelectMany(option => added[option])).Except(set.SelectMany(option => gone[option])), string.Join(' ', set));
         }
     }
 
     [Fact]
-    public async Task Every_combination_is_text_as_if_it_had_been_written_so()
+    public async Task The_help_is_the_approved_one_and_says_what_each_value_leaves_out()
+    {
+        var help = (await package.NewAsync(package.NewFolder(), "-h")).MustSucceed().Output;
+
+        await Approved.ShouldBeAsync("help.txt", help[help.IndexOf("Template options:", StringComparison.Ordinal)..].TrimEnd() + "\n");
+        foreach (var option in Off.Keys.Select(option => option.Split(' ')))
+            Regex.Match(help, $@"{option[0]} .*?(?=\n  --|\z)", RegexOptions.Singleline).Value.Should().MatchRegex($@"{option[1]}\s+(L|l)eaves (them )?out\b").And.Contain("Default: ");
+    }
+
+    [Fact]
+    public async Task What_is_off_leaves_no_package_and_no_word_behind_and_the_text_is_as_if_it_had_been_written_so()
     {
         foreach (var set in Sets())
         {
-            var shop = await package.NewShopAsync(Words(set));
+            var shop = await package.NewShopAsync(Arguments(set));
 
-            Tree.Match(shop, @": *(#|//|<!--) ?#?(if|else|elif|elseif|endif)\b.*[(-]|RECORD_").Should().BeEmpty();
+            set.SelectMany(option => Tree.Match(shop, Off[option])).Where(line => !IsRecord().IsMatch(line)).Should().BeEmpty(string.Join(' ', set));
+            Tree.Match(shop, @": *(#|//|--|<!--) ?#?(if|else|elif|elseif|endif)\b.*[(-]|RECORD_").Should().BeEmpty();
             foreach (var file in Tree.Names(shop).Where(file => !file.EndsWith(".png", StringComparison.Ordinal)))
             {
                 var text = await File.ReadAllTextAsync(Path.Combine(shop, file), TestContext.Current.CancellationToken);
@@ -46,13 +67,13 @@ public partial class OptionTests(TemplatePackage package)
         }
     }
 
-    /// <summary>All that can be off; by TEMPLATE_TESTS=full, every combination.</summary>
+    /// <summary>As little as there can be; by TEMPLATE_TESTS=full, every combination.</summary>
     [Fact]
     public async Task What_is_left_builds_without_a_warning_is_formatted_and_passes_its_unit_tests()
     {
-        foreach (var set in Environment.GetEnvironmentVariable("TEMPLATE_TESTS") == "full" ? Sets() : [[.. Off.Keys]])
+        foreach (var set in IsFull ? Sets() : [Least()])
         {
-            var shop = await package.NewShopAsync(Words(set));
+            var shop = await package.NewShopAsync(Arguments(set));
 
             (await Command.RunAsync(shop, "dotnet build -warnaserror")).MustSucceed();
             (await Command.RunAsync(shop, "dotnet format --verify-no-changes --no-restore")).MustSucceed();
@@ -60,16 +81,37 @@ public partial class OptionTests(TemplatePackage package)
         }
     }
 
-    [Fact]
-    public async Task The_help_says_what_each_value_leaves_out()
-    {
-        var help = (await package.NewAsync(package.NewFolder(), "-h")).MustSucceed().Output;
+    private static bool IsFull => Environment.GetEnvironmentVariable("TEMPLATE_TESTS") == "full";
 
-        foreach (var option in Off.Keys)
-            Regex.Match(help, $@"{option.Split(' ')[0]} .*?(?=\n  --|\z)", RegexOptions.Singleline).Value.Should().MatchRegex(@"none\s+Leaves out ", option).And.Contain("Default: ");
+    private static bool IsRefused(string[] set) => set.Any(option => Needs.TryGetValue(option, out var needed) && !set.Contains(needed));
+
+    /// <summary>The last value of each option, which leaves out most.</summary>
+    private static string[] Least() => [.. Off.Keys.GroupBy(option => option.Split(' ')[0]).Select(values => values.Last())];
+
+    /// <summary>Every combination of values; unless TEMPLATE_TESTS=full, as few as have each pair of values once.</summary>
+    private static IReadOnlyList<string[]> Sets()
+    {
+        var options = Off.Keys.GroupBy(option => option.Split(' ')[0]).Select(values => values.Prepend("").ToArray()).ToList();
+        IEnumerable<string[]> all = [[]];
+        foreach (var values in options)
+            all = all.SelectMany(set => values.Select(value => (string[])[.. set, value])); // by position, "" for the default
+        var left = all.Where(set => !IsRefused(set)).ToList();
+        if (!IsFull)
+        {
+            static IEnumerable<(string, string, int, int)> Pairs(string[] set) =>
+                from one in Enumerable.Range(0, set.Length) from two in Enumerable.Range(0, one) select (set[one], set[two], one, two);
+            var (chosen, missing) = (new List<string[]>(), left.SelectMany(Pairs).ToHashSet());
+            while (missing.Count > 0)
+            {
+                chosen.Add(left.MaxBy(set => Pairs(set).Count(missing.Contains))!);
+                missing.ExceptWith(Pairs(chosen[^1]));
+            }
+            left = chosen;
+        }
+        return [.. left.Select(set => set.Where(value => value.Length > 0).ToArray())];
     }
 
-    private static string[] Words(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
+    private static string[] Arguments(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
 
     /// <summary>What says which options were chosen.</summary>
     [GeneratedRegex(@"^\.prodapi\.json: ")]
