@@ -10,6 +10,8 @@ public partial class OptionTests(TemplatePackage package)
     /// <summary>Each value that leaves something out, and the words that go with it. The files that go are in Approved/files.txt.</summary>
     private static readonly Dictionary<string, string> Off = new()
     {
+        ["--cache memory"] = "redis(?!patch)",
+        ["--jobs database"] = @"rabbit|amqp|broker|relay|quorum|(?<!ActivityKind\.)consum",
         ["--deploy none"] = "kubernetes|kubectl|kustomize|rollout|staging",
         ["--ci none"] = @"github\.com|\.github|workflow|dependabot|\bactions/",
     };

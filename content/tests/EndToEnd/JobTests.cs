@@ -113,7 +113,7 @@ public sealed class JobTests
     {
         await using var site = await Site.CreateAsync();
         site.Provider.Charging = Provider.Hang;
-        await using var service = await site.ServeAsync("Jobs__Concurrency=1", "ConnectionStrings__RabbitMq"); // in a queue they are no longer here to be measured
+        await using var service = await site.ServeAsync("Jobs__Concurrency=1", "ConnectionStrings__RabbitMq"); // with a broker they are no longer here to be measured
         using var http = site.Client(service);
         await http.PutProductAsync();
 

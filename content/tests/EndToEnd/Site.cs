@@ -136,7 +136,7 @@ internal sealed class Site : IAsyncDisposable
         await connection.ExecuteAsync(sql, parameters);
     }
 
-    /// <summary>Waits until so many receipts are filed and no job waits in the database: without the first, one may still be in a queue.</summary>
+    /// <summary>Waits until so many receipts are filed and no job waits in the database: without the first, one may still be on its way.</summary>
     public Task QuietAsync(int receipts) => Eventually.TrueAsync(async () =>
         await ValueAsync<int>("SELECT count(*) FROM receipts") >= receipts && await ValueAsync<int>("SELECT count(*) FROM outbox") == 0);
 

@@ -3,18 +3,24 @@ using System.Data.Common;
 using Dapper;
 using DotNet.Testcontainers.Containers;
 using Npgsql;
+//#if (jobs == "rabbitmq")
 using RabbitMQ.Client;
+//#endif
 using Testcontainers.PostgreSql;
+//#if (jobs == "rabbitmq")
 using Testcontainers.RabbitMq;
+//#endif
+//#if (cache == "redis")
 using Testcontainers.Redis;
+//#endif
 
 [assembly: AssemblyFixture(typeof(Engines.RealEngines))]
 
 namespace Engines;
 
 /// <summary>
-/// The servers that all tests of a run share: those of TEST_DATABASE, TEST_REDIS and TEST_RABBITMQ, else this machine's programs,
-/// else containers. What is started here ends with the run.
+/// The servers that all tests of a run share: those of the TEST_ variables, else this machine's programs, else containers.
+/// What is started here ends with the run.
 /// </summary>
 public sealed class RealEngines : IAsyncDisposable
 {
@@ -22,20 +28,28 @@ public sealed class RealEngines : IAsyncDisposable
         "TEST_DATABASE", PostgresServer.Available, () => new PostgresServer(null, "max_connections=300"),
         () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
 
+    //#if (cache == "redis")
     private static readonly Lazy<Task<string>> RedisAddress = Find(
         "TEST_REDIS", RedisServer.Available, () => new RedisServer(), () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
 
+    //#endif
+    //#if (jobs == "rabbitmq")
     private static readonly Lazy<Task<string>> RabbitAddress = Find(
         "TEST_RABBITMQ", RabbitServer.Available, () => new RabbitServer(), () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
 
+    //#endif
     private static readonly ConcurrentBag<Server> Started = [];
 
     public static Task<string> Postgres => PostgresAddress.Value;
 
+    //#if (cache == "redis")
     public static Task<string> Redis => RedisAddress.Value;
 
+    //#endif
+    //#if (jobs == "rabbitmq")
     public static Task<string> RabbitMq => RabbitAddress.Value;
 
+    //#endif
     public async ValueTask DisposeAsync()
     {
         await TestDatabase.DropTemplateAsync();
@@ -61,17 +75,15 @@ public sealed class RealEngines : IAsyncDisposable
         });
 }
 
-/// <summary>What one service of a test keeps its data in. In this set of tests: a database of PostgreSQL, keys of Redis and queues of RabbitMQ, all its own.</summary>
+/// <summary>What one service of a test keeps its data in. In this set of tests: what is its own on servers that others use, too.</summary>
 public sealed class TestDatabase : IAsyncDisposable
 {
     private static string? _template;
     private static readonly SemaphoreSlim Migrating = new(1);
     private readonly string _name = $"test_{Guid.NewGuid():N}";
     private readonly string _server;
-    private readonly string _redis;
-    private readonly string _rabbit;
 
-    private TestDatabase(string server, string redis, string rabbit) => (_server, _redis, _rabbit) = (server, redis, rabbit);
+    private TestDatabase(string server) => _server = server;
 
     public static bool IsServer => true;
 
@@ -81,18 +93,30 @@ public sealed class TestDatabase : IAsyncDisposable
     public (string Key, string Value)[] Settings =>
     [
         ("ConnectionStrings:Database", ConnectionString),
-        ("ConnectionStrings:Redis", _redis),
+        //#if (cache == "redis")
+        ("ConnectionStrings:Redis", RealEngines.Redis.Result), // which answers by now
         ("Redis:Prefix", _name),
-        ("ConnectionStrings:RabbitMq", _rabbit),
+        //#endif
+        //#if (jobs == "rabbitmq")
+        ("ConnectionStrings:RabbitMq", RealEngines.RabbitMq.Result),
         ("Jobs:Queue", Queue),
+        //#endif
     ];
 
+    //#if (jobs == "rabbitmq")
     private string Queue => _name.Replace('_', '.');
 
+    //#endif
     /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
     public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
     {
-        var database = new TestDatabase(await RealEngines.Postgres, await RealEngines.Redis, await RealEngines.RabbitMq);
+        var database = new TestDatabase(await RealEngines.Postgres);
+        //#if (cache == "redis")
+        await RealEngines.Redis;
+        //#endif
+        //#if (jobs == "rabbitmq")
+        await RealEngines.RabbitMq;
+        //#endif
         if (migrate is null)
             await PostgresDatabases.CreateAsync(database._server, database._name);
         else
@@ -123,10 +147,12 @@ public sealed class TestDatabase : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");
-        await using var connection = await new ConnectionFactory { Uri = new Uri(_rabbit) }.CreateConnectionAsync();
+        //#if (jobs == "rabbitmq")
+        await using var connection = await new ConnectionFactory { Uri = new Uri(await RealEngines.RabbitMq) }.CreateConnectionAsync();
         await using var channel = await connection.CreateChannelAsync();
         foreach (var queue in (string[])[Queue, Queue + ".dead"])
             await channel.QueueDeleteAsync(queue);
+        //#endif
     }
 
     internal static async ValueTask DropTemplateAsync()

@@ -47,7 +47,7 @@ public partial class MonitoringTests
     {
         foreach (var file in Directory.EnumerateFiles(Path.Combine(Folder, "grafana", "dashboards")))
         {
-            var panels = JsonElement.Parse(File.ReadAllText(file)).GetProperty("panels").EnumerateArray().ToList();
+            var panels = JsonElement.Parse(File.ReadAllText(file), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip }).GetProperty("panels").EnumerateArray().ToList();
             panels.Should().NotBeEmpty();
             panels.Select(panel => panel.GetProperty("id").GetInt32()).Should().OnlyHaveUniqueItems();
             panels.Select(panel => panel.GetProperty("title").GetString()).Should().OnlyHaveUniqueItems().And.NotContain("");

@@ -23,7 +23,7 @@ public partial class SecretTests
     [Theory, Trait("Readiness", "30")]
     [InlineData("-----BEGIN EC PRIVATE " + "KEY-----")]
     [InlineData("Host=db;Password=" + "hunter2")]
-    [InlineData("amqps://user:" + "hunter2@host")]
+    [InlineData("mysql://user:" + "hunter2@host")]
     [InlineData("\"key\": \"" + "q83vEjRWeJCrze8S" + "NFZ4kKvN7xI0VniQ" + "\"")]
     [InlineData("key: " + "d41d8cd98f00b204" + "e9800998ecf8427e")]
     [InlineData("token = " + "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiJ1In0" + ".dBjftJeZ4CVP")]

@@ -66,8 +66,12 @@ internal static class Checklist
             new("schema", async cancellation => await services.GetRequiredService<Migrator>().PendingAsync(cancellation) is [_, ..] pending ? throw Unfit($"It lacks {string.Join(", ", pending)}: run the verb migrate.") : "current", development),
             new("connections", async cancellation => await Database().ReviewAsync(cancellation) is { } warning ? throw Unfit(warning) : "enough for all instances"),
             new("clock", AskClockAsync),
+            //#if (cache == "redis")
             new("redis", AskRedisAsync, IsSet(settings, "ConnectionStrings:Redis") ? null : "ConnectionStrings__Redis is not set"),
+            //#endif
+            //#if (jobs == "rabbitmq")
             new("queue", async cancellation => await services.GetRequiredService<JobBroker>().CheckAsync(cancellation) ? "as the service declares it" : "not there yet: a worker declares it", IsSet(settings, "ConnectionStrings:RabbitMq") ? null : "ConnectionStrings__RabbitMq is not set"),
+            //#endif
         ];
 
         Database Database() => services.GetRequiredService<Database>();
@@ -100,6 +104,7 @@ internal static class Checklist
             var apart = theirs < before ? before - theirs : theirs > Now(app) ? theirs - Now(app) : TimeSpan.Zero;
             return apart < TimeSpan.FromSeconds(5) ? "as the database's" : throw Unfit($"The clocks of this machine and of the database are {apart.TotalSeconds:0} s apart: tokens, leases and expiries go wrong.");
         }
+        //#if (cache == "redis")
 
         async Task<string> AskRedisAsync(CancellationToken cancellation)
         {
@@ -107,6 +112,7 @@ internal static class Checklist
             await redis.Settled.WaitAsync(cancellation);
             return await redis.CheckAsync(cancellation) is { } trouble ? throw Unfit(trouble) : redis.Description;
         }
+        //#endif
     }
 
     /// <returns>The exit code: 1 if any item fails.</returns>

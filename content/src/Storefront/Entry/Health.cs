@@ -29,9 +29,13 @@ internal static class Health
             .AddCheck<Drain>("shutdown", tags: ["ready"])
             .AddCheck<DatabaseHealth>("database", tags: ["ready", "startup"]);
         checks.AddDispensable<Standby>("standby", (standby, cancellation) => standby.CheckAsync(cancellation));
+        //#if (cache == "redis")
         checks.AddDispensable<Redis>("redis", (redis, cancellation) => redis.CheckAsync(cancellation));
+        //#endif
+        //#if (jobs == "rabbitmq")
         if (builder.Configuration.Has("worker"))
             checks.AddDispensable<JobBroker>("rabbitmq", (broker, _) => Task.FromResult(broker.Problem is null ? null : "RabbitMQ cannot be used; the log has the reason."));
+        //#endif
     }
 
     /// <summary>Without these the service does worse, but it does: an instance is not taken away for them.</summary>

@@ -13,7 +13,7 @@ internal sealed class JobRelay(
 
     protected override async Task TakeAsync(CancellationToken stopping)
     {
-        var jobs = await Outbox.ClaimAsync(Batch, Lease, stopping, count: false);
+        var jobs = await Outbox.ClaimToSendAsync(Batch, Lease, stopping);
         if (jobs.Count == 0)
         {
             await Outbox.WaitAsync(Poll, stopping);

@@ -108,7 +108,7 @@ internal abstract class OutboxWorker(Outbox outbox, JobMetrics metrics, Migrator
     {
         if (Clock.GetElapsedTime(_measured) >= TimeSpan.FromSeconds(1))
         {
-            metrics.Measured(await Outbox.MeasureAsync(stopping)); // first: also while all are busy, and while the broker is away, which ends the round; then it matters most
+            metrics.Measured(await Outbox.MeasureAsync(stopping)); // first: also while all are busy, and in rounds that fail below; then it matters most
             await Outbox.ForgetAsync(Memory, stopping);
             _measured = Clock.GetTimestamp();
         }

@@ -4,7 +4,9 @@ using System.Threading.RateLimiting;
 using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Storefront.Controllers;
+//#if (cache == "redis")
 using Storefront.Repositories;
+//#endif
 
 namespace Storefront.Entry;
 
@@ -80,7 +82,9 @@ internal static class Limits
     private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
         key, _ => new() { PermitLimit = settings.ConcurrentRequests }));
 
+    //#if (cache == "redis")
     /// <summary>Over all instances where Redis is set, else in this process.</summary>
+    //#endif
     private static PartitionedRateLimiter<HttpContext> PerCaller(LimitSettings settings, IServiceProvider provider)
     {
         var local = new TokenBucketRateLimiterOptions
@@ -90,10 +94,15 @@ internal static class Limits
             ReplenishmentPeriod = TimeSpan.FromSeconds(1),
             AutoReplenishment = false,
         };
-        var shared = provider.GetService<SharedLimit>();
         var decisions = provider.GetRequiredService<IMeterFactory>().Create("Storefront.Limits").CreateCounter<long>(
-            "limiter.decisions", description: "By limiter (redis, or memory where Redis is not set or away) and decision (allowed, refused).");
-        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, caller => new CallerLimiter(caller, shared, local, decisions)));
+            "limiter.decisions", description: "Of a caller's share, by limiter and decision (allowed, refused).");
+        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, Limiter));
+
+        RateLimiter Limiter(string caller) =>
+            //#if (cache == "redis")
+            provider.GetService<SharedLimit>() is { } shared ? new SharedCallerLimiter(caller, shared, local, decisions) :
+            //#endif
+            new CallerLimiter(local, decisions);
     }
 
     private static PartitionedRateLimiter<HttpContext> ExceptProbes(Func<HttpContext, string> key, Func<string, RateLimitPartition<string>> limiter) =>

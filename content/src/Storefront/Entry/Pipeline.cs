@@ -2,7 +2,9 @@ using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Storefront.Controllers;
+//#if (jobs == "rabbitmq")
 using Storefront.Repositories;
+//#endif
 using IPNetwork = System.Net.IPNetwork;
 
 namespace Storefront.Entry;
@@ -31,13 +33,17 @@ internal static class Pipeline
             AddWorkers(builder.Services);
     }
 
-    /// <summary>With a queue, jobs go through it to any instance; without, each instance runs those that it finds in the outbox table.</summary>
+    /// <summary>Each instance runs the jobs that it finds in the outbox table.</summary>
     private static void AddWorkers(IServiceCollection services)
     {
-        if (services.Any(service => service.ServiceType == typeof(JobBroker)))
+        //#if (jobs == "rabbitmq")
+        if (services.Any(service => service.ServiceType == typeof(JobBroker))) // jobs go through it to any instance
+        {
             services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>();
-        else
-            services.AddHostedService<JobWorker>();
+            return;
+        }
+        //#endif
+        services.AddHostedService<JobWorker>();
     }
 
     public static void UseEntry(this WebApplication app)

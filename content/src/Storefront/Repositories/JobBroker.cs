@@ -213,11 +213,17 @@ public sealed class JobBroker : IAsyncDisposable
     }
 
     /// <exception cref="OperationalException">The connection string cannot be read.</exception>
-    internal static Uri Parse(string connection) => Uri.TryCreate(connection, UriKind.Absolute, out var uri) && uri.Scheme is "amqp" or "amqps"
-        ? uri
-        : throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
-
-    internal static string Password(Uri address) => address.UserInfo.Split(':', 2) is [_, var password] ? Uri.UnescapeDataString(password) : "guest"; // the client's default
+    internal static void Add(WebApplicationBuilder builder, string connection)
+    {
+        var address = Uri.TryCreate(connection, UriKind.Absolute, out var uri) && uri.Scheme is "amqp" or "amqps"
+            ? uri
+            : throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
+        var password = address.UserInfo.Split(':', 2) is [_, var given] ? Uri.UnescapeDataString(given) : "guest"; // the client's default
+        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host], password);
+        builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
+        builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
+        builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
+    }
 
     private async Task<IChannel> ChannelAsync(CancellationToken cancellation)
     {

@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace Storefront.Repositories;
 
 /// <summary>A job as a worker gets it. <paramref name="Attempt"/> counts this one too.</summary>
@@ -15,10 +13,18 @@ public sealed record OutboxSize(long Ready, long Dead, long OldestMilliseconds);
 /// Jobs: written with what they are about, taken under a lease that ends by itself, done at least once, with an effect in
 /// this database exactly once (the inbox). No order is promised between two jobs.
 /// </summary>
-public sealed class Outbox(Database database) : IDisposable
+public sealed partial class Outbox(Database database) : IDisposable
 {
     private const int ErrorLength = 2000;
     private const int Most = 10_000;
+
+    private const string Due =
+        """
+        WITH due AS MATERIALIZED (
+          SELECT id FROM outbox WHERE state = 0 AND available_at <= clock_ms() AND lease_until <= clock_ms()
+          ORDER BY available_at LIMIT @limit FOR UPDATE SKIP LOCKED)
+
+        """;
 
     private readonly SemaphoreSlim _added = new(0);
 
@@ -35,32 +41,17 @@ public sealed class Outbox(Database database) : IDisposable
         session.OnCommitted(() => _added.Release());
     }
 
-    /// <summary>Takes due jobs.</summary>
-    /// <param name="count">Whether the attempt is counted now: before the work, as a job may kill the process. On its way to a broker nothing was attempted.</param>
-    public async Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation, bool count = true)
-    {
-        var jobs = await database.WriteAsync(
-            session => session.QueryAsync<Job>(
-                """
-                WITH due AS MATERIALIZED (
-                  SELECT id FROM outbox WHERE state = 0 AND available_at <= clock_ms() AND lease_until <= clock_ms()
-                  ORDER BY available_at LIMIT @limit FOR UPDATE SKIP LOCKED)
-                UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + @counted
-                WHERE id IN (SELECT id FROM due)
-                RETURNING id, type, body, trace, attempt, lease_token, created_at
-                """,
-                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString(), counted = count ? 1 : 0 }),
-            cancellation);
-        return count ? jobs : [.. jobs.Select(job => job with { Attempt = job.Attempt + 1 })];
-    }
-
-    /// <summary>Ends rows that a broker has confirmed. A relay that was paused for longer than its lease ends none.</summary>
-    public Task EndAsync(IReadOnlyList<Job> sent, CancellationToken cancellation) =>
-        ExecuteAsync("DELETE FROM outbox WHERE id = ANY(@ids) AND lease_token = @LeaseToken", sent, cancellation);
-
-    /// <summary>Gives rows back at once, for another relay or another try.</summary>
-    public Task ReleaseAsync(IReadOnlyList<Job> jobs, CancellationToken cancellation) =>
-        ExecuteAsync("UPDATE outbox SET lease_until = 0, lease_token = NULL WHERE id = ANY(@ids) AND lease_token = @LeaseToken", jobs, cancellation);
+    /// <summary>Takes due jobs. The attempt is counted now, before the work, as a job may kill the process.</summary>
+    public Task<IReadOnlyList<Job>> ClaimAsync(int limit, TimeSpan lease, CancellationToken cancellation) => database.WriteAsync(
+        session => session.QueryAsync<Job>(
+            Due +
+            """
+            UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token, attempt = attempt + 1
+            WHERE id IN (SELECT id FROM due)
+            RETURNING id, type, body, trace, attempt, lease_token, created_at
+            """,
+            new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
+        cancellation);
 
     /// <summary>Marks the job as done, in the transaction of its effect, and ends it.</summary>
     /// <returns>False if it was done before: then the effect must not happen again.</returns>
@@ -72,42 +63,20 @@ public sealed class Outbox(Database database) : IDisposable
         return first == 1;
     }
 
-    /// <summary>
-    /// Puts the job back for another attempt, or among the dead ones where no delay is given. A worker that has lost its lease
-    /// changes nothing; of a job that came through a broker neither does one that is done, or has been tried more often since.
-    /// </summary>
+    /// <summary>Puts the job back for another attempt, or among the dead ones where no delay is given. A worker that has lost its lease changes nothing.</summary>
     public Task FailAsync(Job job, TimeSpan? delay, string reason, CancellationToken cancellation)
     {
-        var values = new
-        {
-            job.Id,
-            job.Type,
-            job.Body,
-            job.Trace,
-            job.Attempt,
-            job.CreatedAt,
-            job.LeaseToken,
-            state = delay is null ? 1 : 0,
-            delay = (long)(delay ?? TimeSpan.Zero).TotalMilliseconds,
-            error = Storable(reason),
-        };
-        return job.LeaseToken is not null
-            ? database.ExecuteAsync(
-                """
-                UPDATE outbox SET state = @state, available_at = clock_ms() + @delay, last_error = @error, lease_until = 0, lease_token = NULL
-                WHERE id = @Id AND lease_token = @LeaseToken
-                """,
-                values, cancellation)
-            : database.ExecuteAsync(
-                """
-                INSERT INTO outbox (id, type, body, trace, attempt, state, available_at, created_at, last_error)
-                SELECT @Id, @Type, @Body, @Trace, @Attempt, @state, clock_ms() + @delay, @CreatedAt, @error
-                WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE message_id = @Id)
-                ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, available_at = excluded.available_at,
-                  last_error = excluded.last_error, lease_until = 0, lease_token = NULL
-                WHERE excluded.attempt > outbox.attempt
-                """,
-                values, cancellation);
+        var (state, wait, error) = (delay is null ? 1 : 0, (long)(delay ?? TimeSpan.Zero).TotalMilliseconds, Storable(reason));
+        //#if (jobs == "rabbitmq")
+        if (job.LeaseToken is null)
+            return FailSentAsync(job, state, wait, error, cancellation);
+        //#endif
+        return database.ExecuteAsync(
+            """
+            UPDATE outbox SET state = @state, available_at = clock_ms() + @wait, last_error = @error, lease_until = 0, lease_token = NULL
+            WHERE id = @Id AND lease_token = @LeaseToken
+            """,
+            new { job.Id, job.LeaseToken, state, wait, error }, cancellation);
     }
 
     public Task<IReadOnlyList<DeadJob>> ListDeadAsync(int limit, CancellationToken cancellation) =>
@@ -144,10 +113,6 @@ public sealed class Outbox(Database database) : IDisposable
         while (_added.Wait(0, CancellationToken.None))
             continue; // one look finds all that were added
     }
-
-    private Task ExecuteAsync([ConstantExpected] string sql, IReadOnlyList<Job> jobs, CancellationToken cancellation) => jobs.Count == 0
-        ? Task.CompletedTask
-        : database.ExecuteAsync(sql, new { ids = jobs.Select(job => job.Id).ToArray(), jobs[0].LeaseToken }, cancellation);
 
     /// <summary>PostgreSQL refuses U+0000: then the failure could not be recorded, and the job would come again for ever.</summary>
     private static string Storable(string reason) =>

@@ -75,25 +75,27 @@ public static partial class Registration
             cache.DefaultEntryOptions = new HybridCacheEntryOptions { Expiration = TimeSpan.FromMinutes(5), LocalCacheExpiration = TimeSpan.FromSeconds(15) };
         });
         builder.Services.Decorate<IProductRepository, CachedProductRepository>();
+        //#if (cache == "redis")
         if (builder.Configuration.GetConnectionString("Redis") is { Length: > 0 } redis)
+        {
             Redis.Add(builder, redis);
-        else
-            builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
+            return;
+        }
+        //#endif
+        builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
     }
 
     private static void AddJobs(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<Outbox>();
-        if (builder.Configuration.GetConnectionString("RabbitMq") is not { Length: > 0 } connection)
+        //#if (jobs == "rabbitmq")
+        if (builder.Configuration.GetConnectionString("RabbitMq") is { Length: > 0 } rabbit)
         {
-            builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
+            JobBroker.Add(builder, rabbit);
             return;
         }
-        var address = JobBroker.Parse(connection);
-        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host], JobBroker.Password(address));
-        builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
-        builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
-        builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
+        //#endif
+        builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
     }
 
     private static void AddPayments(this WebApplicationBuilder builder)

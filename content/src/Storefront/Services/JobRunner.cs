@@ -23,7 +23,7 @@ public sealed record JobSettings
     public TimeSpan Lease => TimeSpan.FromSeconds(TimeoutSeconds + 15);
 }
 
-/// <summary>One job, once: the same whether it comes from the table or from a broker.</summary>
+/// <summary>One job, once, wherever it comes from.</summary>
 public sealed partial class JobRunner(
     IEnumerable<IJobHandler> handlers, Outbox outbox, Database database, JobSettings settings, JobMetrics metrics, TimeProvider clock, ILogger<JobRunner> logger)
 {
@@ -51,9 +51,11 @@ public sealed partial class JobRunner(
         metrics.Ran(Known(job.Type), outcome, clock.GetElapsedTime(started));
     }
 
+    //#if (jobs == "rabbitmq")
     /// <summary>Lists a job as dead that never came to its end.</summary>
     public async Task BuryAsync(Job job, string reason) => metrics.Ran(Known(job.Type), await FailAsync(job, new PoisonException(reason)), TimeSpan.Zero);
 
+    //#endif
     /// <summary>A type that nobody knows may be any text: as a series of its own each would stay for ever.</summary>
     private string Known(string type) => _handlers.ContainsKey(type) ? type : "unknown";
 

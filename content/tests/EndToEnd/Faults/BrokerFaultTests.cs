@@ -4,7 +4,7 @@ using RabbitMQ.Client;
 
 namespace EndToEnd.Faults;
 
-/// <summary>RabbitMQ away, silent, and other than the settings say. The API goes on.</summary>
+/// <summary>RabbitMQ away, silent, killed, full, and other than the settings say. The API goes on, and no job is lost or done twice.</summary>
 public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
     [Fact, Trait("Readiness", "34"), Trait("Readiness", "35"), Trait("Readiness", "40")]
@@ -111,6 +111,242 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
 
         warning.Text("message").Should().Contain("a right on the queue");
         service.Log.Where(Dropped).Should().OnlyContain(line => line.Text("exception")!.Contains("of a task", StringComparison.Ordinal));
+    }
+
+    [Fact, Trait("Readiness", "38")]
+    public async Task Without_a_broker_a_thousand_jobs_outlive_a_worker_that_is_killed_none_lost_and_none_done_twice()
+    {
+        await using var fleet = await servers.TableFleetAsync();
+        await using var api = await fleet.ServeApiAsync();
+        var orders = new List<string>();
+
+        while (orders.Count < JobFaultTests.Orders)
+        {
+            await using var killed = await fleet.ServeWorkerAsync();
+            var killing = fleet.WhileChargingAsync(8, killed.Kill);
+            orders.AddRange(await fleet.PlaceAsync(api, JobFaultTests.Orders / 4));
+            await killing;
+            await killed.ExitAsync();
+            JobFaultTests.EndLeases(fleet);
+        }
+
+        await using var worker = await fleet.ServeWorkerAsync();
+        await fleet.SettledOnceAsync(orders);
+    }
+
+    [Fact, Trait("Readiness", "38"), Trait("Readiness", "40"), Trait("Readiness", "41")]
+    public async Task A_thousand_jobs_outlive_a_broker_that_is_killed_and_orders_are_taken_all_the_while()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await using var api = await fleet.ServeApiAsync();
+        await using var worker = await fleet.ServeWorkerAsync();
+        using var http = fleet.Site.Client(api);
+        var placing = fleet.PlaceAsync(api, JobFaultTests.Orders - 20);
+        var orders = new List<string>();
+
+        foreach (var charges in (int[])[50, 250])
+        {
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count >= charges);
+            servers.Rabbit.Kill();
+            orders.AddRange(await fleet.PlaceAsync(api, 10));
+            using (var refused = await http.TryOrderAsync("NONE"))
+            {
+                refused.StatusCode.Should().Be(HttpStatusCode.UnprocessableEntity, "what is rolled back has no job");
+            }
+            await fleet.DegradedAsync(worker);
+            await servers.Rabbit.StartAsync();
+        }
+
+        orders.AddRange(await placing);
+        await fleet.SettledOnceAsync(orders);
+        worker.Log.Should().NotContain(line => line.Is("Died"));
+    }
+
+    [Fact, Trait("Readiness", "38")]
+    public async Task Jobs_that_are_delivered_again_and_again_are_done_once_and_counted_as_duplicates()
+    {
+        const int Jobs = 20;
+        await using var fleet = await servers.FleetAsync();
+        await using var api = await fleet.ServeApiAsync("Orders__CancelWindowSeconds=3600"); // so that the outbox keeps what the test sends itself
+        await using var worker = await fleet.ServeWorkerAsync();
+        var orders = await fleet.PlaceAsync(api, Jobs);
+        await fleet.ConsumingAsync(worker);
+
+        await fleet.PublishAsync(
+            from job in fleet.Query<(string Id, string Type, byte[] Body)>("SELECT id, type, body FROM outbox")
+            from copy in Enumerable.Range(0, 3) // at once: they race
+            select (new BasicProperties { MessageId = job.Id, Type = job.Type }, job.Body));
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM receipts") == Jobs);
+        fleet.Execute("UPDATE outbox SET available_at = 0"); // and once more, long after
+
+        await fleet.SettledOnceAsync(orders);
+        await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, worker) == 3 * Jobs);
+        (await fleet.MetricAsync(worker, "jobs_confirm_duration_seconds_count")).Should().BePositive();
+        (await fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"done\"")).Should().Be(2 * Jobs);
+    }
+
+    [Fact, Trait("Readiness", "39")]
+    public async Task What_others_put_into_the_queue_is_dead_at_once_and_the_jobs_go_on()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await using var service = await fleet.ServeAsync();
+        await fleet.ConsumingAsync(service);
+
+        await fleet.PublishAsync(
+        [
+            (new(), []),
+            (new(), [0, 255, 254]),
+            (new() { MessageId = "no-type" }, "{}"u8.ToArray()),
+            (new() { MessageId = "other-type", Type = "unheard-of" }, "{}"u8.ToArray()),
+            (new() { MessageId = "no-json", Type = "charge-payment" }, [0, 255, 254]),
+            (new() { MessageId = "other-json", Type = "charge-payment" }, "{\"orderId\":null}"u8.ToArray()),
+            (new() { MessageId = "other-headers", Type = "send-receipt", Headers = new Dictionary<string, object?> { ["x-attempt"] = "many", ["traceparent"] = 1 } }, "[]"u8.ToArray()),
+            (new() { MessageId = "nul-\0", Type = "\0", Headers = new Dictionary<string, object?> { ["x-attempt"] = long.MinValue, ["x-created-at"] = long.MaxValue, ["traceparent"] = "\0" } }, []),
+        ]);
+
+        await fleet.DeadAsync(8);
+        fleet.Query<long>("SELECT DISTINCT attempt FROM outbox").Should().Equal(1);
+        var (_, list) = await fleet.RunAsync("jobs");
+        list.Should().Contain("no-type").And.Contain("There is no handler for jobs of type unheard-of.").And.Contain("other-headers");
+        (await fleet.RunAsync("jobs", "replay", "all")).Output.Should().Contain("8 replayed");
+        await Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Died")) == 16);
+        await fleet.DeadAsync(8);
+        fleet.Execute("DELETE FROM outbox");
+        await fleet.SettledOnceAsync(await fleet.PlaceAsync(service, 10));
+    }
+
+    [Fact, Trait("Readiness", "39")]
+    public async Task A_job_that_kills_its_worker_is_given_up_and_the_others_go_on()
+    {
+        await using var fleet = await servers.FleetAsync();
+        fleet.Site.Provider.Charging = Provider.Hang;
+        await servers.Rabbit.CtlAsync("set_policy", "limit", fleet.Queue, """{"delivery-limit":2}""", "--apply-to", "queues"); // below the queue's own
+        await using var api = await fleet.ServeApiAsync();
+        var killer = await fleet.PlaceAsync(api, 1);
+        for (var deliveries = 1; deliveries <= 3; deliveries++)
+        {
+            await using var killed = await fleet.ServeWorkerAsync("Jobs__Concurrency=1"); // else it takes innocent ones with it
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
+            killed.Kill();
+        }
+        fleet.Site.Provider.Charging = Provider.Approve;
+        var others = await fleet.PlaceAsync(api, 10);
+
+        await using var worker = await fleet.ServeWorkerAsync();
+
+        await fleet.DeadAsync(1);
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM receipts") == others.Count);
+        fleet.Query<string>("SELECT id FROM orders WHERE status = 'pending'").Should().Equal(killer);
+        (await fleet.RunAsync("jobs")).Output.Should().Contain("may be what kills it");
+        (await fleet.RunAsync("jobs", "replay", "all")).Output.Should().Contain("1 replayed");
+        await fleet.SettledOnceAsync([.. killer, .. others]);
+    }
+
+    [Fact]
+    public async Task Ten_thousand_waiting_jobs_wait_in_the_broker_and_not_in_the_memory_of_the_process()
+    {
+        const int Jobs = 10_000;
+        var answer = new TaskCompletionSource();
+        await using var fleet = await servers.FleetAsync();
+        await using var service = await fleet.ServeAsync();
+        await fleet.PlaceAsync(service, 100);
+        await fleet.SettledOnceAsync(null);
+        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        await fleet.PlaceAsync(service, 8);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 108);
+        var before = service.ResidentSize;
+
+        fleet.Execute(
+            """
+            INSERT INTO outbox (id, type, body, available_at, created_at)
+            SELECT gen_random_uuid(), 'charge-payment', '{"orderId":"none"}', 0, 0 FROM generate_series(1, @Jobs)
+            """,
+            new { Jobs });
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
+
+        (await fleet.MessagesAsync()).Should().Be(Jobs);
+        (service.ResidentSize - before).Should().BeLessThan(30 * 1024, "of {0} KiB", before);
+        answer.SetResult();
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM inbox") == Jobs + 216);
+    }
+
+    [Fact, Trait("Readiness", "38")]
+    public async Task A_relay_that_was_paused_for_longer_than_its_lease_does_no_harm()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await using var api = await fleet.ServeApiAsync();
+        await using var paused = await fleet.ServeWorkerAsync();
+        await fleet.ConsumingAsync(paused);
+        var orders = new List<string>();
+        await WithAlarmAsync(async () =>
+        {
+            orders.AddRange(await fleet.PlaceAsync(api, 20));
+            await Eventually.TrueAsync(async () => (await servers.Rabbit.CtlAsync("list_connections", "state")).Contains("blocked", StringComparison.Ordinal)); // sent, and not confirmed
+            paused.Freeze();
+        });
+        JobFaultTests.EndLeases(fleet);
+
+        await using var other = await fleet.ServeWorkerAsync();
+        orders.AddRange(await fleet.PlaceAsync(api, 20));
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
+        paused.Thaw();
+
+        await fleet.SettledOnceAsync(orders);
+        await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, paused) + await DuplicatesAsync(fleet, other) > 0); // both have sent
+    }
+
+    [Fact, Trait("Readiness", "34")]
+    public async Task While_the_disk_of_the_broker_is_full_orders_are_taken_and_their_jobs_wait()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await using var service = await fleet.ServeAsync();
+        var orders = new List<string>(await fleet.PlaceAsync(service, 10));
+
+        await WithAlarmAsync(async () =>
+        {
+            orders.AddRange(await fleet.PlaceAsync(service, 20));
+            await fleet.DegradedAsync(service);
+            orders.AddRange(await fleet.PlaceAsync(service, 20));
+        });
+
+        await fleet.SettledOnceAsync(orders);
+        service.Log.Should().NotContain(line => line.Is("Died"));
+    }
+
+    [Fact, Trait("Readiness", "41")]
+    public async Task A_queue_that_somebody_deletes_is_declared_again_and_the_jobs_of_that_time_come()
+    {
+        await using var fleet = await servers.FleetAsync();
+        await using var service = await fleet.ServeAsync();
+        var orders = new List<string>();
+        await using var connection = await fleet.ConnectAsync();
+        await using var channel = await connection.CreateChannelAsync();
+
+        for (var times = 0; times < 2; times++)
+        {
+            orders.AddRange(await fleet.PlaceAsync(service, 10));
+            await fleet.SettledOnceAsync(orders); // what is in a queue goes with it
+            await channel.QueueDeleteAsync(fleet.Queue);
+            await channel.QueueDeleteAsync(fleet.Queue + ".dead");
+            orders.AddRange(await fleet.PlaceAsync(service, 20));
+            await fleet.SettledOnceAsync(orders);
+        }
+        service.Log.Should().NotContain(line => line.Is("Died"));
+    }
+
+    private static Task<double> DuplicatesAsync(Fleet fleet, ServiceProcess worker) => fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"duplicate\"");
+
+    private async Task WithAlarmAsync(Func<Task> work)
+    {
+        await servers.Rabbit.CtlAsync("set_disk_free_limit", "900000000000000");
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            await servers.Rabbit.CtlAsync("set_disk_free_limit", "50MB");
+        }
     }
 
     private static bool Dropped(JsonElement line) => line.Is("Dropped");

@@ -3,67 +3,53 @@ using System.Net;
 using System.Text.RegularExpressions;
 using Dapper;
 using Npgsql;
-using RabbitMQ.Client;
 
 namespace EndToEnd.Faults;
 
 /// <summary>The servers of one class of tests. A test may break them, and leaves them whole.</summary>
-public sealed class FleetServers : IAsyncDisposable
+public sealed partial class FleetServers : IAsyncDisposable
 {
     private const string Template = "migrated";
 
     private PostgresServer? _postgres;
-    private RabbitServer? _rabbit;
 
     internal PostgresServer Postgres => _postgres!;
 
-    internal RabbitServer Rabbit => _rabbit!;
-
-    /// <param name="broker">Without one, jobs run in the process that finds them in the table.</param>
-    internal async Task<Fleet> FleetAsync(bool broker = true)
-    {
-        await StartAsync(broker);
-        return await FleetAsync(broker ? _rabbit : null);
-    }
-
-    internal async Task<Fleet> FleetAsync(RabbitServer? rabbit)
-    {
-        await StartAsync(broker: false);
-        var name = $"fleet-{Guid.NewGuid():n}";
-        await PostgresDatabases.ExecuteAsync(Postgres.ConnectionString, $"CREATE DATABASE \"{name}\" TEMPLATE {Template}");
-        return await Fleet.CreateAsync(Postgres.To(name), rabbit);
-    }
-
-    private async Task StartAsync(bool broker)
-    {
-        if (broker && _rabbit is null)
-            await (_rabbit = new RabbitServer()).StartAsync();
-        if (_postgres is not null)
-            return;
-        await (_postgres = new PostgresServer()).StartAsync();
-        await using var fleet = await Fleet.CreateAsync(await _postgres.CreateDatabaseAsync(Template));
-        await fleet.MigrateAsync();
-    }
+    /// <summary>Its jobs run in the process that finds them in the table.</summary>
+    internal async Task<Fleet> TableFleetAsync() => await Fleet.CreateAsync(await NewDatabaseAsync());
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var server in (Server?[])[_rabbit, _postgres])
+        if (_postgres is not null)
+            await _postgres.DisposeAsync();
+        //#if (jobs == "rabbitmq")
+        if (_rabbit is not null)
+            await _rabbit.DisposeAsync();
+        //#endif
+    }
+
+    private async Task<string> NewDatabaseAsync()
+    {
+        if (_postgres is null)
         {
-            if (server is not null)
-                await server.DisposeAsync();
+            await (_postgres = new PostgresServer()).StartAsync();
+            await using var fleet = await Fleet.CreateAsync(await _postgres.CreateDatabaseAsync(Template));
+            await fleet.MigrateAsync();
         }
+        var name = $"fleet-{Guid.NewGuid():n}";
+        await PostgresDatabases.ExecuteAsync(Postgres.ConnectionString, $"CREATE DATABASE \"{name}\" TEMPLATE {Template}");
+        return Postgres.To(name);
     }
 }
 
-/// <summary>Several processes of the service on one PostgreSQL database and one RabbitMQ queue, both of the test's own.</summary>
-internal sealed class Fleet : IAsyncDisposable
+/// <summary>Several processes of the service on one database of the test's own.</summary>
+internal sealed partial class Fleet : IAsyncDisposable
 {
     private readonly NpgsqlDataSource _source;
-    private readonly RabbitServer? _rabbit;
 
-    private Fleet(Site site, string database, RabbitServer? rabbit)
+    private Fleet(Site site, string database)
     {
-        (Site, Database, _rabbit) = (site, database, rabbit);
+        (Site, Database) = (site, database);
         _source = NpgsqlDataSource.Create(database + ";Maximum Pool Size=5");
     }
 
@@ -72,9 +58,9 @@ internal sealed class Fleet : IAsyncDisposable
     /// <summary>The connection string.</summary>
     public string Database { get; }
 
-    public string Queue { get; } = $"jobs-{Guid.NewGuid():n}";
+    public string Name { get; } = $"{Guid.NewGuid():n}";
 
-    public static async Task<Fleet> CreateAsync(string database, RabbitServer? rabbit = null) => new(await Site.CreateAsync(schema: false), database, rabbit);
+    public static async Task<Fleet> CreateAsync(string database) => new(await Site.CreateAsync(schema: false), database);
 
     /// <summary>With one product to order.</summary>
     public async Task MigrateAsync()
@@ -122,8 +108,10 @@ internal sealed class Fleet : IAsyncDisposable
     {
         await Eventually.TrueAsync(() => Value<long>(
             "SELECT (SELECT count(*) FROM orders WHERE status <> 'paid') + (SELECT count(*) FROM orders) - (SELECT count(*) FROM receipts) + (SELECT count(*) FROM outbox)") <= 0);
+        //#if (jobs == "rabbitmq")
         if (_rabbit is not null)
             await Eventually.TrueAsync(async () => await MessagesAsync() == 0); // also those that come twice
+        //#endif
         var all = Query<string>("SELECT id FROM orders WHERE status = 'paid'");
         if (orders is not null)
             all.Should().BeEquivalentTo(orders);
@@ -134,27 +122,6 @@ internal sealed class Fleet : IAsyncDisposable
     }
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
-
-    /// <summary>Those in the queue that no worker has yet. Not by rabbitmqctl, whose figures are up to 5 s old.</summary>
-    public async Task<uint> MessagesAsync()
-    {
-        await using var connection = await ConnectAsync();
-        await using var channel = await connection.CreateChannelAsync();
-        return (await channel.QueueDeclarePassiveAsync(Queue)).MessageCount;
-    }
-
-    /// <summary>A connection of the test itself.</summary>
-    public Task<IConnection> ConnectAsync() => new ConnectionFactory { Uri = new Uri(_rabbit!.ConnectionString) }.CreateConnectionAsync();
-
-    /// <summary>Puts messages into the queue, as anybody may; returns when they are in it.</summary>
-    public async Task PublishAsync(IEnumerable<(BasicProperties Properties, byte[] Body)> messages)
-    {
-        await using var connection = await ConnectAsync();
-        await using var channel = await connection.CreateChannelAsync(new(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
-        await Task.WhenAll(messages.Select(message => channel.BasicPublishAsync("", Queue, mandatory: true, message.Properties, message.Body).AsTask()));
-    }
-
-    public async Task ConsumingAsync(ServiceProcess worker) => await Eventually.TrueAsync(async () => await MetricAsync(worker, "jobs_consumer_connected") == 1);
 
     /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
     public async Task<double> MetricAsync(ServiceProcess service, string name, string label = "")
@@ -199,7 +166,13 @@ internal sealed class Fleet : IAsyncDisposable
 
     public string[] Settings(params string[] settings) =>
     [
-        $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
+        $"ConnectionStrings__Database={Database}",
+        //#if (cache == "redis")
+        "ConnectionStrings__Redis",
+        //#endif
+        //#if (jobs == "rabbitmq")
+        _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", $"Jobs__Queue={Queue}",
+        //#endif
         "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000",
         "Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60", .. settings, // a provider that the test holds is not given up meanwhile
     ];

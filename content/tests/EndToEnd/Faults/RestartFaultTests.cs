@@ -22,7 +22,7 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
 
     private async Task NoRequestIsLostAsync(Func<int[], Proxy> create)
     {
-        await using var fleet = await servers.FleetAsync(broker: false);
+        await using var fleet = await servers.TableFleetAsync();
         _authority = fleet.Site.Certificates.AuthorityFile;
         var shown = fleet.Site.Certificates.Issue("instance", Proxy.Instance);
         await using var first = new Instance(fleet, shown);

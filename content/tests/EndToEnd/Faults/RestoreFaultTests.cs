@@ -9,7 +9,7 @@ public sealed class RestoreFaultTests(FleetServers servers) : IClassFixture<Flee
     [Fact, Trait("Readiness", "50")]
     public async Task A_backup_that_is_restored_serves_again_and_finishes_what_was_begun()
     {
-        await using var fleet = await servers.FleetAsync(broker: false);
+        await using var fleet = await servers.TableFleetAsync();
         var dump = Path.Combine(fleet.Site.Folder, "storefront.dump");
         IReadOnlyList<string> orders;
         await using (var before = await fleet.ServeApiAsync()) // with no worker: the jobs wait in the backup

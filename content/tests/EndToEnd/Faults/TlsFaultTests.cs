@@ -3,15 +3,18 @@ using System.Text.Json;
 
 namespace EndToEnd.Faults;
 
-/// <summary>PostgreSQL, Redis and RabbitMQ over TLS, with certificates of one's own authority, and with such as nobody may accept.</summary>
-public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetServers>
+/// <summary>The servers over TLS, with certificates of one's own authority, and with such as nobody may accept.</summary>
+public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetServers>, IAsyncDisposable
 {
+    //#if (cache == "redis")
+    private readonly RedisServer _redis = new();
+
+    //#endif
     [Fact, Trait("Readiness", "21")]
     public async Task All_connections_are_over_TLS_that_ones_own_authority_vouches_for()
     {
-        await using var redis = new RedisServer();
-        await using var fleet = await FleetAsync(redis, site => site.Certificates.Issue("engines"));
-        await using var service = await ServeAsync(fleet, redis);
+        await using var fleet = await FleetAsync(site => site.Certificates.Issue("engines"));
+        await using var service = await ServeAsync(fleet);
 
         var orders = await fleet.PlaceAsync(service, 5);
 
@@ -20,7 +23,9 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
         fleet.Value<bool>("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name <> ''").Should().BeTrue();
         using var http = fleet.Site.Client(service);
         (await http.GetAsync("/v1/products/TEA-1")).StatusCode.Should().Be(HttpStatusCode.OK);
-        await Eventually.TrueAsync(async () => await redis.CommandAsync("DBSIZE") is [':', > '0', ..]);
+        //#if (cache == "redis")
+        await Eventually.TrueAsync(async () => await _redis.CommandAsync("DBSIZE") is [':', > '0', ..]);
+        //#endif
         service.Log.Should().NotContain(line => line.Text("level") == "Critical" || line.Is("Waiting"));
     }
 
@@ -30,10 +35,9 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
     [InlineData("another name")]
     public async Task A_certificate_that_nobody_may_accept_is_not(string fault)
     {
-        await using var redis = new RedisServer();
-        await using var fleet = await FleetAsync(redis, site => Issue(site, fault));
+        await using var fleet = await FleetAsync(site => Issue(site, fault));
 
-        await using (var unready = await fleet.ServeAsync($"ConnectionStrings__Database={fleet.Database};SSL Mode=VerifyFull", "ConnectionStrings__RabbitMq"))
+        await using (var unready = await ServeAsync(fleet))
         {
             using var http = fleet.Site.Client(unready);
             var (status, body) = await fleet.ReadyAsync(unready);
@@ -43,27 +47,37 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
             unready.Log.Should().ContainSingle(line => line.Is("NotYet")).Which.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__Database");
         }
 
-        await using var degraded = await ServeAsync(fleet, redis, $"ConnectionStrings__Database={fleet.Database}");
+        //#if (cache == "redis" || jobs == "rabbitmq")
+
+        await using var degraded = await ServeAsync(fleet, $"ConnectionStrings__Database={fleet.Database}");
+        //#if (jobs == "rabbitmq")
         var waiting = await degraded.LineAsync(line => line.Is("Waiting"));
+        //#endif
+        //#if (cache == "redis")
         var away = await degraded.LineAsync(line => line.Is("Away"));
+        //#endif
         await fleet.DegradedAsync(degraded);
         await fleet.PlaceAsync(degraded, 1);
 
-        waiting.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__RabbitMq");
-        away.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__Redis");
         JsonElement.Parse((await fleet.ReadyAsync(degraded)).Body).GetProperty("checks").EnumerateObject().Where(check => check.Value.ToString() != "healthy")
             .Select(check => check.Name).Should().BeEquivalentTo("redis", "rabbitmq");
+        //#if (jobs == "rabbitmq")
+        waiting.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__RabbitMq");
         degraded.Log.Where(line => line.Is("Waiting")).Select(line => line.Text("category")).Should().OnlyHaveUniqueItems("each worker says it once");
-        degraded.Log.Should().ContainSingle(line => line.Is("Away"));
-        (await redis.CommandAsync("DBSIZE")).Should().StartWith(":0");
         (await servers.Rabbit.CtlAsync("list_queues", "name")).Should().NotContain(fleet.Queue);
+        //#endif
+        //#if (cache == "redis")
+        away.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__Redis");
+        degraded.Log.Should().ContainSingle(line => line.Is("Away"));
+        (await _redis.CommandAsync("DBSIZE")).Should().StartWith(":0");
+        //#endif
+        //#endif
     }
 
     [Fact, Trait("Readiness", "21")]
     public async Task The_connection_string_of_PostgreSQL_may_name_an_authority_itself()
     {
-        await using var redis = new RedisServer();
-        await using var fleet = await FleetAsync(redis, site => site.Certificates.Issue("engines"));
+        await using var fleet = await FleetAsync(site => site.Certificates.Issue("engines"));
         using var other = Other(fleet.Site);
 
         foreach (var (authority, ready) in new[] { (fleet.Site.Certificates, HttpStatusCode.OK), (other, HttpStatusCode.ServiceUnavailable) })
@@ -85,23 +99,40 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
     private static Certificates Other(Site site) => new(Directory.CreateDirectory(Path.Combine(site.Folder, "other")).FullName);
 
-    /// <summary>All three servers show a certificate of the fleet's own site.</summary>
-    private async Task<Fleet> FleetAsync(RedisServer redis, Func<Site, (string Certificate, string Key)> issue)
+    /// <summary>All servers show a certificate of the fleet's own site.</summary>
+    private async Task<Fleet> FleetAsync(Func<Site, (string Certificate, string Key)> issue)
     {
         var fleet = await servers.FleetAsync();
-        foreach (var server in (Server[])[servers.Postgres, servers.Rabbit, redis])
+        await ShowAsync(servers.Postgres);
+        //#if (jobs == "rabbitmq")
+        await ShowAsync(servers.Rabbit);
+        //#endif
+        //#if (cache == "redis")
+        await ShowAsync(_redis);
+        //#endif
+        return fleet;
+
+        Task ShowAsync(Server server)
         {
             server.Certificate = issue(fleet.Site);
-            if (server != redis)
-                server.Kill();
-            await server.StartAsync();
+            server.Kill();
+            return server.StartAsync();
         }
-        return fleet;
     }
 
-    private Task<ServiceProcess> ServeAsync(Fleet fleet, RedisServer redis, params string[] settings) => fleet.ServeAsync(
+    private Task<ServiceProcess> ServeAsync(Fleet fleet, params string[] settings) => fleet.ServeAsync(
     [
-        $"ConnectionStrings__Database={fleet.Database};SSL Mode=VerifyFull", $"ConnectionStrings__Redis={redis.TlsConnectionString}",
-        $"ConnectionStrings__RabbitMq={servers.Rabbit.TlsConnectionString}", .. settings,
+        $"ConnectionStrings__Database={fleet.Database};SSL Mode=VerifyFull",
+        //#if (cache == "redis")
+        $"ConnectionStrings__Redis={_redis.TlsConnectionString}",
+        //#endif
+        //#if (jobs == "rabbitmq")
+        $"ConnectionStrings__RabbitMq={servers.Rabbit.TlsConnectionString}",
+        //#endif
+        .. settings,
     ]);
+    //#if (cache == "redis")
+
+    public ValueTask DisposeAsync() => _redis.DisposeAsync();
+    //#endif
 }
