@@ -46,7 +46,6 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
             (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
             unready.Log.Should().ContainSingle(line => line.Is("NotYet")).Which.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__Database");
         }
-
         //#if (cache == "redis" || jobs == "rabbitmq")
 
         await using var degraded = await ServeAsync(fleet, $"ConnectionStrings__Database={fleet.Database}");
