@@ -19,7 +19,7 @@ public class LimitTests(SharedHost shared)
         var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => host.Client("greedy").GetAsync("/v1/orders")));
 
         var accepted = answers.Count(answer => answer.StatusCode == HttpStatusCode.OK);
-        accepted.Should().BeInRange(5, 11 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine lets Redis seem away for a moment
+        accepted.Should().BeInRange(5, 11 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine counts the share anew
         foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.OK))
         {
             await refused.ShouldBeProblemAsync(429);
@@ -111,7 +111,7 @@ public class LimitTests(SharedHost shared)
         var answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(number =>
             host.WithToken(number % 2 == 0 ? $"guess-{number}" : Tokens.Make(new() { ["sub"] = $"guess-{number}" }, key: new byte[64])).GetAsync("/v1/orders")));
 
-        answers.Count(answer => answer.StatusCode == HttpStatusCode.Unauthorized).Should().BeInRange(20, 41 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine lets Redis seem away
+        answers.Count(answer => answer.StatusCode == HttpStatusCode.Unauthorized).Should().BeInRange(20, 41 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine counts the share anew
         foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.Unauthorized))
             await refused.ShouldBeProblemAsync(429);
         using var user = await host.Client("user").GetAsync("/v1/orders");
