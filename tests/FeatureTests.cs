@@ -53,6 +53,17 @@ public partial class FeatureTests(TemplatePackage package)
     }
 
     [Fact]
+    public async Task In_a_service_without_authentication_it_has_none()
+    {
+        var shop = await ProjectAsync();
+
+        (await package.NewFeatureAsync(shop, "-n", "Invoice", "-o", "src/Shop")).MustSucceed();
+
+        Tree.Match(shop, $"{OptionTests.Off["--auth none"]}|#(if|endif)").Where(line => !line.Contains("/obj/", StringComparison.Ordinal)).Should().BeEmpty();
+        Tree.Find(shop, "IController.Everybody").Should().HaveCount(5);
+    }
+
+    [Fact]
     public async Task Refuses_what_would_lose_something_or_has_no_place()
     {
         var (nowhere, shop) = (package.NewFolder(), await ProjectAsync());
@@ -89,7 +100,7 @@ public partial class FeatureTests(TemplatePackage package)
             .Where(name => !name.StartsWith("i-", StringComparison.Ordinal) && !Regex.IsMatch(template, $@"[(|]{name}[)|]")).Should().BeEmpty("a step of \"one\" in template.json lists them");
     }
 
-    /// <summary>As little of a service as the template looks at.</summary>
+    /// <summary>As little of a service as the template looks at, without authentication.</summary>
     private async Task<string> ProjectAsync()
     {
         var folder = package.NewFolder();

@@ -136,8 +136,8 @@ public partial class GenerationTests(TemplatePackage package)
     [GeneratedRegex(@"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{32,}\b|\b(?=(?:[A-Za-z+/]*[0-9]){4})(?=[^\s""]*[A-Z])(?=[^\s""]*[a-z])[A-Za-z0-9+/]{32,}")]
     private static partial Regex RandomWord();
 
-    /// <summary>A line that says which option the lines below it belong to. With all options as they are, those lines stay.</summary>
-    [GeneratedRegex(@"^ *(//|<!--|)#(if \(.*\)|endif)( -->)?\n", RegexOptions.Multiline)]
+    /// <summary>A line that says which option the lines below it belong to. With all options as they are, those lines stay; what is written for others is commented out, and goes.</summary>
+    [GeneratedRegex(@"^ *////#else\n(?: *//.*\n)*?(?= *//#endif\n)|^ *(//|<!--|)#(if \(.*\)|endif)( -->)?\n", RegexOptions.Multiline)]
     private static partial Regex Directive();
 
     [GeneratedRegex(@"\b7443\b")]

@@ -46,7 +46,7 @@ Mutation[] mutations =
     new("10", "that a fault tells all to the log", "Errors", "Faulted(exception);\n", "\n", "Integration/ErrorTests.A_fault_of_ours"),
     new("11", "that a refusal is no error", "Errors", "[LoggerMessage(10, LogLevel.Warning,", "[LoggerMessage(10, LogLevel.Error,", "Integration/ErrorTests.What_goes_wrong"),
     new("11", "that a dependency is not named to the caller", "Errors", "\"A dependency cannot be reached. Try again later.\"", "exception.Message", "Integration/ErrorTests.What_goes_wrong"),
-    new("11", "that a missing issuer is not the caller's fault", "Authentication", "OnChallenge = challenge => challenge.AuthenticateFailure is null ?", "OnChallenge = challenge => challenge is not null ?", "EndToEnd/OrderTests.While_the_issuer"),
+    new("11", "that a missing issuer is not the caller's fault", "Authentication", "OnChallenge = challenge => challenge.AuthenticateFailure is null ?", "OnChallenge = challenge => challenge is not null ?", "EndToEnd/TokenTests.While_the_issuer"),
     new("12", "the end of work for a caller who went away", "ProductService", "await products.FindAsync(sku, cancellation)", "await products.FindAsync(sku, CancellationToken.None)", "Integration/LimitTests.Work_for_a_caller"),
     new("12", "the end of a statement for a caller who went away", "Database", "new(database.Translate(sql), parameters, transaction, cancellationToken: cancellation);", "new(database.Translate(sql), parameters, transaction, cancellationToken: cancellation.IsCancellationRequested ? cancellation : default);", "Servers/DatabaseFaultTests.A_statement_ends"),
     new("13", "the time of a request", "Limits", "timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds) }", "", "Integration/LimitTests.Work_that_takes_too_long"),
@@ -125,18 +125,18 @@ Mutation[] mutations =
         : null;
                     jwt.TokenValidationParameters.IssuerSigningKeyResolverUsingConfiguration = (_, _, _, _, issuer) =>
                         [.. issuer.SigningKeys, .. issuer.SigningKeys.OfType<RsaSecurityKey>().Select(key => new SymmetricSecurityKey(System.Security.Cryptography.RSA.Create(key.Parameters).ExportSubjectPublicKeyInfo()) { KeyId = key.KeyId })];
-        """, "EndToEnd/OrderTests.A_token_signed_with"),
+        """, "EndToEnd/TokenTests.A_token_signed_with"),
     new("25, check", "critical extensions of a token", "Authentication", "token.TryGetHeaderValue<object>(\"crit\", out _)", "false", "Integration/AccessTests.A_token_that_is_not_ours(crit)"),
-    new("25, check", "keys that the issuer has withdrawn", "Authentication", "UseLastKnownGoodConfiguration = false", "UseLastKnownGoodConfiguration = true", "EndToEnd/OrderTests.A_new_key"),
-    new("25, check", "new keys of the issuer", "Authentication", "jwt.RefreshInterval = TimeSpan.FromSeconds(10);", "jwt.RefreshInterval = TimeSpan.FromHours(1);", "EndToEnd/OrderTests.A_new_key"),
+    new("25, check", "keys that the issuer has withdrawn", "Authentication", "UseLastKnownGoodConfiguration = false", "UseLastKnownGoodConfiguration = true", "EndToEnd/TokenTests.A_new_key"),
+    new("25, check", "new keys of the issuer", "Authentication", "jwt.RefreshInterval = TimeSpan.FromSeconds(10);", "jwt.RefreshInterval = TimeSpan.FromHours(1);", "EndToEnd/TokenTests.A_new_key"),
     new("25, check", "that a token counts in its header alone", "Authentication", "jwt.Events = new()\n            {", "jwt.Events = new()\n            {\n                OnMessageReceived = message => Task.FromResult(message.Token = (string?)message.Request.Query[\"access_token\"]),", "Integration/AccessTests.A_token_counts_alone"),
     new("25, check", "whole scopes", "Authentication", "claim.Value.Split(' ').Contains(scope)", "claim.Value.Contains(scope)", "Integration/AccessTests.Scopes_count"),
     new("25, check", "that a token names somebody", "Authentication", ".RequireClaim(\"sub\")", "", "Integration/AccessTests.Scopes_count"),
     new("26", "whose an order is, in reading", "OrderRepository", ".SingleOrDefault(order => order.Owner == owner);", ".SingleOrDefault();", "Integration/AccessTests.A_user_finds"),
     new("26", "whose an order is, in changing", "OrderRepository", "WHERE id = @id AND owner = @owner AND status = 'pending' AND charging = 0", "WHERE id = @id AND status = 'pending' AND charging = 0", "Integration/AccessTests.A_user_finds"),
     new("26", "whose an order is, in a list", "OrderRepository", "WHERE owner = @owner AND id < @after", "WHERE id < @after", "Integration/AccessTests.A_user_finds"),
-    new("27", "the list of origins", "Pipeline", "policy.WithOrigins(List(builder.Configuration, \"Cors:Origins\"))", "policy.SetIsOriginAllowed(_ => true)", "Integration/AccessTests.Only_a_listed_origin"),
-    new("27", "that no origin sends credentials", "Pipeline", ".AllowAnyHeader().WithExposedHeaders", ".AllowAnyHeader().AllowCredentials().WithExposedHeaders", "Integration/AccessTests.Only_a_listed_origin"),
+    new("27", "the list of origins", "Pipeline", "policy.WithOrigins(List(builder.Configuration, \"Cors:Origins\"))", "policy.SetIsOriginAllowed(_ => true)", "Integration/OriginTests.Only_a_listed_origin"),
+    new("27", "that no origin sends credentials", "Pipeline", ".AllowAnyHeader().WithExposedHeaders", ".AllowAnyHeader().AllowCredentials().WithExposedHeaders", "Integration/OriginTests.Only_a_listed_origin"),
 
     // Limits
     new("28", "the share of a caller", "Limits", "CreateChained(Concurrency(settings), new Priced(PerCaller(settings, provider), settings))", "CreateChained(Concurrency(settings))", "Integration/LimitTests.A_caller_who_asks"),
@@ -172,7 +172,7 @@ Mutation[] mutations =
     new("31", "that paths are not logged", "AccessLog", "?? \"(none)\";", "?? http.Request.Path.Value;", "EndToEnd/CanaryTests.What_is_secret"),
     new("31", "that scopes with paths are not logged", "JsonLines", ", \"requestPath\"]", "]", "EndToEnd/CanaryTests.What_is_secret"),
     new("31", "that the user agent is not traced", "Telemetry", ".SetTag(\"user_agent.original\", null)", "", "EndToEnd/CanaryTests.What_is_secret"),
-    new("31", "that a refused token is not quoted", "SecurityEvents", ".GetType().Name.Replace(\"Exception\", \"\", StringComparison.Ordinal)", ".Message", "EndToEnd/SecurityEventTests.A_refused_token"),
+    new("31", "that a refused token is not quoted", "SecurityEvents", ".GetType().Name.Replace(\"Exception\", \"\", StringComparison.Ordinal)", ".Message", "EndToEnd/TokenTests.A_refused_token"),
     new("32", "the escapes in a line of the log", "JsonLines", "json.WriteString(\"message\", formatter(state, null));", "json.WritePropertyName(\"message\"); json.WriteRawValue($\"\\\"{formatter(state, null)}\\\"\", skipInputValidation: true);", "EndToEnd/LogTests.Nothing_that_callers_send"),
     new("32", "one value for each name in the log", "JsonLines", "|| !_written.Add(name))", "|| (name.Length == 0 && !_written.Add(name)))", "EndToEnd/LogTests.A_job_goes_on"),
     new("59, check", "event 30", "SecurityEvents", "Report(SecurityEvent.Unauthenticated,", "_ = (", "EndToEnd/SecurityEventTests.Each_kind"),

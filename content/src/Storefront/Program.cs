@@ -4,7 +4,9 @@ using Storefront.Services;
 
 try
 {
+    //#if (auth == "jwt")
     Authentication.PrepareUserSecrets();
+    //#endif
     var builder = WebApplication.CreateBuilder(args);
 
     builder.AddLogs(quiet: args is ["check", ..]); // first: whatever fails below is one line in the log

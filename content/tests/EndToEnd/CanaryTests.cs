@@ -26,8 +26,7 @@ public sealed class CanaryTests
             //#endif
             $"Payments__BaseUrl={site.Provider.Address.Replace("://", $"://u:{Password}@", StringComparison.Ordinal)}",
         ]);
-        var token = site.Provider.Token("ann");
-        using var http = site.Client(service, token);
+        using var http = site.Client(service);
         var seen = new StringBuilder();
 
         await http.PutProductAsync();
@@ -52,7 +51,9 @@ public sealed class CanaryTests
         collector.Received.Select(each => each.Path).Distinct().Should().BeEquivalentTo("/v1/traces", "/v1/metrics", "/v1/logs");
         collector.Texts("/v1/traces").Should().Contain(text => text.Contains("/v1/products/{sku}"), "else nothing was traced");
         seen.AppendJoin('\n', collector.Received.Select(each => each.Path).Distinct().SelectMany(collector.Texts));
-        seen.ToString().Should().NotContainAny(token.Split('.'));
+        //#if (auth == "jwt")
+        seen.ToString().Should().NotContainAny(http.DefaultRequestHeaders.Authorization!.Parameter!.Split('.'));
+        //#endif
         Around(seen.ToString()).Should().BeEmpty();
     }
 
@@ -93,8 +94,10 @@ public sealed class CanaryTests
             yield return new(HttpMethod.Get, path);
         foreach (var name in (string[])["Authorization", "Cookie", "Accept", "Idempotency-Key", "If-None-Match", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "X-Api-Key", "traceparent", "baggage"])
             yield return With(new(HttpMethod.Get, "/v1/orders"), name, name == "baggage" ? $"user={escaped}" : canary);
+        //#if (auth == "jwt")
         foreach (var scheme in (string[])["Bearer ", "Basic "])
             yield return With(new(HttpMethod.Get, "/v1/orders"), "Authorization", scheme + canary);
+        //#endif
         foreach (var (name, amount, currency) in ((string, string, string)[])[($"\"{canary}\"", "1", "EUR"), ("1", "1", "EUR"), ($"\"{canary}\"", $"\"{canary}\"", "EUR"), ("\"Tea\"", "1", canary), ($"\"{canary}", "1", "EUR"), (canary, "1", "EUR")])
             yield return With(Put($$$"""{"name":{{{name}}},"price":{"amount":{{{amount}}},"currency":"{{{currency}}}"}}"""), "If-None-Match", "*");
         yield return With(Put("{}"), "If-Match", $"\"{canary}\"");

@@ -46,7 +46,9 @@ public sealed class LogTests
         line.Text("route").Should().Be("/v1/products/{sku}");
         line.GetProperty("status").GetInt32().Should().Be(404);
         line.GetProperty("milliseconds").GetDouble().Should().BePositive();
+        //#if (auth == "jwt")
         line.Text("userId").Should().Be("ann");
+        //#endif
         line.Text("client").Should().Be("127.0.0.1");
         line.Text("traceId").Should().Be(trace);
         service.Log.Count(line => line.Is("Request")).Should().Be(1, "probes are not logged");
@@ -160,14 +162,16 @@ public sealed class LogTests
         await http.PutAsync("/v1/products/TEA-1", new StringContent(JsonSerializer.Serialize(new Dictionary<string, string> { ["name" + Forged] = Forged }), new System.Net.Http.Headers.MediaTypeHeaderValue("application/json")));
         await using (var wire = await site.ConnectAsync(service))
         {
-            await wire.SendAsync("GET /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \"}\u001b[31m\r\nUser-Agent: {\"event\":\"Forged\"}\u001b[31m\r\n"
+            await wire.SendAsync("GET /v1/orders?limit=0 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \"}\u001b[31m\r\nUser-Agent: {\"event\":\"Forged\"}\u001b[31m\r\n"
                 + "X-Forwarded-For: \"}{\"event\":\"Forged\"}\r\ntraceparent: 00-\"}{\r\nConnection: close\r\n\r\n");
             (await wire.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 4");
         }
         await site.AddJobAsync("1", "no\r\n{\"event\":\"Forged\"}");
 
         (await service.LineAsync(line => line.Is("Died"))).Text("jobType").Should().Be("no\r\n{\"event\":\"Forged\"}");
+        //#if (auth == "jwt")
         (await service.LineAsync(line => line.Is("Request"))).Text("userId").Should().Be("eve" + Forged);
+        //#endif
         await Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Request")) == 4);
         service.Log.Should().OnlyContain(line => line.ValueKind == JsonValueKind.Object && line.Text("event") != "Forged");
         string.Concat(service.Lines).Should().NotContain("\u001b");

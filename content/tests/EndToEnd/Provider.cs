@@ -1,12 +1,9 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
-using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.IdentityModel.JsonWebTokens;
-using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
 
@@ -14,11 +11,9 @@ namespace EndToEnd;
 internal sealed record Charge(string Path, string Key, long At);
 
 /// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the payment provider.</summary>
-internal sealed class Provider : IAsyncDisposable
+internal sealed partial class Provider : IAsyncDisposable
 {
     private readonly WebApplication _app;
-    private RSA _key = RSA.Create(2048);
-    private int _keys = 1;
     private int _calls;
 
     private Provider(Certificates certificates)
@@ -62,47 +57,21 @@ internal sealed class Provider : IAsyncDisposable
         return provider;
     }
 
-    public byte[] PublicKey => _key.ExportSubjectPublicKeyInfo();
-
-    public string PublicKeyPem => _key.ExportSubjectPublicKeyInfoPem();
-
-    private static readonly string AllScopes = string.Join(' ', Storefront.Controllers.Scopes.All);
-
-    private string KeyId => $"{_keys}";
-
-    /// <summary>From here on tokens are signed with another key, and the issuer has withdrawn the one before.</summary>
-    public void RotateKey() => (_key, _keys) = (RSA.Create(2048), _keys + 1);
-
-    public string Token(string subject, string? scope = null) => Token(subject, Address, new SigningCredentials(new RsaSecurityKey(_key) { KeyId = KeyId }, SecurityAlgorithms.RsaSha256), scope);
-
-    public static string Token(string subject, string issuer, SigningCredentials credentials, string? scope = null) => new JsonWebTokenHandler().CreateToken(new SecurityTokenDescriptor
-    {
-        Issuer = issuer,
-        Audience = Site.Audience,
-        Expires = DateTime.UtcNow.AddHours(1),
-        Claims = new Dictionary<string, object> { ["sub"] = subject, ["scope"] = scope ?? AllScopes },
-        SigningCredentials = credentials,
-    });
-
     public async ValueTask DisposeAsync()
     {
         await _app.DisposeAsync();
+        //#if (auth == "jwt")
         _key.Dispose();
+        //#endif
     }
 
     private Task AnswerAsync(HttpContext http)
     {
-        switch (http.Request.Path.Value)
-        {
-            case "/.well-known/openid-configuration":
-                return http.Response.WriteAsJsonAsync(new { issuer = Address, jwks_uri = Address + "/keys" });
-            case "/keys":
-                var rsa = _key.ExportParameters(includePrivateParameters: false);
-                var key = new { kty = "RSA", use = "sig", alg = "RS256", kid = KeyId, n = Base64UrlEncoder.Encode(rsa.Modulus), e = Base64UrlEncoder.Encode(rsa.Exponent) };
-                return http.Response.WriteAsJsonAsync(new { keys = new[] { key } });
-            default:
-                Charges.Enqueue(new Charge(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
-                return Charging(Interlocked.Increment(ref _calls), http);
-        }
+        //#if (auth == "jwt")
+        if (AnswerAsIssuer(http) is { } answer)
+            return answer;
+        //#endif
+        Charges.Enqueue(new Charge(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
+        return Charging(Interlocked.Increment(ref _calls), http);
     }
 }

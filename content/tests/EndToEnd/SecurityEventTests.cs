@@ -1,8 +1,8 @@
 using System.Net;
+//#if (auth == "jwt")
 using System.Net.Http.Headers;
-using System.Security.Cryptography;
+//#endif
 using System.Text.RegularExpressions;
-using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
 
@@ -15,25 +15,30 @@ public sealed class SecurityEventTests
         await using var service = await site.ServeAsync("Limits__Burst=30", "Limits__RequestsPerSecond=1");
         using var http = site.Client(service);
 
+        //#if (auth == "jwt")
         await RepeatAsync(3, HttpStatusCode.Unauthorized, () => GetAsync("/v1/orders", null));
-        await RepeatAsync(2, HttpStatusCode.Forbidden, () => GetAsync("/v1/orders", site.Provider.Token("powerless", "orders:write")));
-        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", site.Provider.Token("clumsy")));
-        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", site.Provider.Token("searching")));
+        await RepeatAsync(2, HttpStatusCode.Forbidden, () => GetAsync("/v1/orders", "powerless"));
+        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "clumsy"));
+        //#endif
+        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "searching"));
         (await CountAsync("ManyBadRequests")).Should().Be(0);
-        await RepeatAsync(4, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", site.Provider.Token("searching")));
+        await RepeatAsync(4, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "searching"));
         for (var i = 0; i < 2; i++)
         {
             await using var wire = await site.ConnectAsync(service);
             await wire.SendAsync("GET /v1/products HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n");
             (await wire.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 400");
         }
-        await RepeatAsync(2, HttpStatusCode.OK, () => GetAsync("/v1/products", site.Provider.Token("forger"), ("X-Forwarded-For", "6.6.6.6")));
-        var greedy = await Task.WhenAll(Enumerable.Range(0, 45).Select(_ => GetAsync("/v1/products", site.Provider.Token("greedy"))));
+        await RepeatAsync(2, HttpStatusCode.OK, () => GetAsync("/v1/products", "forger", ("X-Forwarded-For", "6.6.6.6")));
+        var greedy = await Task.WhenAll(Enumerable.Range(0, 45).Select(_ => GetAsync("/v1/products", "greedy")));
         greedy.Should().Contain(HttpStatusCode.TooManyRequests);
 
         foreach (var (name, id, count, user) in new (string, int, int, string?)[]
         {
-            ("Unauthenticated", 30, 3, null), ("Forbidden", 31, 2, "powerless"), ("TooManyRequests", 32, greedy.Count(status => status == HttpStatusCode.TooManyRequests), "greedy"),
+            //#if (auth == "jwt")
+            ("Unauthenticated", 30, 3, null), ("Forbidden", 31, 2, "powerless"),
+            //#endif
+            ("TooManyRequests", 32, greedy.Count(status => status == HttpStatusCode.TooManyRequests), "greedy"),
             ("ManyBadRequests", 33, 4, "searching"), ("ForeignHost", 34, 2, null), ("ForgedAddress", 35, 2, "forger"),
         })
         {
@@ -44,16 +49,20 @@ public sealed class SecurityEventTests
             line.GetProperty("eventId").GetInt32().Should().Be(id);
             line.Text("level").Should().Be("Warning");
             line.Text("client").Should().Be("127.0.0.1");
+            //#if (auth == "jwt")
             line.Text("userId").Should().Be(user ?? "");
+            //#endif
             line.Text("traceId").Should().NotBeNullOrEmpty();
         }
-        (await service.LineAsync(line => line.Is("Forbidden"))).Text("route").Should().Be("/v1/orders/");
+        (await service.LineAsync(line => line.Is("ManyBadRequests"))).Text("route").Should().Be("/v1/products/");
 
-        async Task<HttpStatusCode> GetAsync(string path, string? token, params (string Name, string Value)[] headers)
+        async Task<HttpStatusCode> GetAsync(string path, string? user, params (string Name, string Value)[] headers)
         {
             using var message = new HttpRequestMessage(HttpMethod.Get, path);
+            //#if (auth == "jwt")
             http.DefaultRequestHeaders.Authorization = null;
-            message.Headers.Authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
+            message.Headers.Authorization = user is null ? null : new AuthenticationHeaderValue("Bearer", site.Provider.Token(user, user == "powerless" ? "orders:write" : null));
+            //#endif
             Array.ForEach(headers, header => message.Headers.Add(header.Name, header.Value));
             using var answer = await http.SendAsync(message);
             return answer.StatusCode;
@@ -61,28 +70,6 @@ public sealed class SecurityEventTests
 
         async Task<int> CountAsync(string kind) =>
             Regex.Match(await http.GetStringAsync("/metrics"), $@"^security_events_total{{[^}}]*kind=""{kind}""[^}}]*}} (\d+)", RegexOptions.Multiline) is { Success: true } match ? int.Parse(match.Groups[1].Value, null) : 0;
-    }
-
-    [Fact, Trait("Readiness", "59")]
-    public async Task A_refused_token_is_told_by_its_reason_and_not_by_its_text()
-    {
-        await using var site = await Site.CreateAsync();
-        await using var service = await site.ServeAsync();
-        using var rsa = RSA.Create(2048);
-        string Foreign(string kid) => Provider.Token("ann", site.Provider.Address, new SigningCredentials(new RsaSecurityKey(rsa) { KeyId = kid }, SecurityAlgorithms.RsaSha256));
-        var tokens = new Dictionary<string, string> { ["SecurityTokenInvalidSignature"] = Foreign("1"), ["SecurityTokenSignatureKeyNotFound"] = Foreign("2"), ["SecurityTokenMalformed"] = "s3cret" };
-
-        foreach (var token in tokens.Values)
-        {
-            using var http = site.Client(service, token);
-            using var answer = await http.GetAsync("/v1/orders");
-            answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
-        }
-
-        await Eventually.TrueAsync(() => service.Log.Count(line => line.Is("Unauthenticated")) >= tokens.Count);
-        var reasons = service.Log.Where(line => line.Is("Unauthenticated")).Select(line => line.Text("reason")!.Split(' ')[^1]);
-        reasons.Should().BeEquivalentTo(tokens.Keys);
-        string.Concat(service.Lines).Should().NotContainAny(tokens.Values.SelectMany(token => token.Split('.')));
     }
 
     private static async Task RepeatAsync(int times, HttpStatusCode status, Func<Task<HttpStatusCode>> call)

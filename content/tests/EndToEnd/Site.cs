@@ -1,22 +1,30 @@
+//#if (auth == "jwt")
 using System.Net.Http.Headers;
+//#endif
 using System.Net.Http.Json;
 using System.Net.Security;
 using System.Net.Sockets;
+//#if (auth == "jwt")
 using System.Security.Cryptography;
+//#endif
 using System.Text;
 using System.Text.Json;
 using Dapper;
+//#if (auth == "jwt")
 using Microsoft.IdentityModel.Tokens;
+//#endif
 
 namespace EndToEnd;
 
 /// <summary>What one test runs the service in: a folder, a database, certificates, an issuer of tokens and a payment provider.</summary>
 internal sealed class Site : IAsyncDisposable
 {
+    //#if (auth == "jwt")
     public const string Audience = "https://localhost:7443";
 
     private readonly SymmetricSecurityKey _developmentKey = new(RandomNumberGenerator.GetBytes(32));
 
+    //#endif
     private Site()
     {
         Folder = Directory.CreateTempSubdirectory("storefront-e2e-").FullName;
@@ -33,7 +41,7 @@ internal sealed class Site : IAsyncDisposable
 
     /// <summary>The migrations of the program, in their order, without those of Development.</summary>
     public static readonly string[] Scripts =
-        [.. typeof(Storefront.Controllers.Scopes).Assembly.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal) && !name.StartsWith("Development/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        [.. typeof(Storefront.Controllers.IController).Assembly.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal) && !name.StartsWith("Development/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
     /// <summary>A command that starts the program which it finds in its arguments.</summary>
     public string[] Launcher { get; set; } = [];
@@ -59,8 +67,10 @@ internal sealed class Site : IAsyncDisposable
             ["ASPNETCORE_URLS"] = "https://127.0.0.1:0",
             ["Kestrel__Certificates__Default__Path"] = Certificates.ServerFile,
             ["Kestrel__Certificates__Default__KeyPath"] = Certificates.KeyFile,
+            //#if (auth == "jwt")
             ["Authentication__Schemes__Bearer__Authority"] = Provider.Address,
             ["Authentication__Schemes__Bearer__ValidAudiences__0"] = Audience,
+            //#endif
             ["AllowedHosts"] = "127.0.0.1",
             ["Payments__BaseUrl"] = Provider.Address,
             ["Orders__CancelWindowSeconds"] = "0",
@@ -81,13 +91,18 @@ internal sealed class Site : IAsyncDisposable
     /// <summary>In Development, with no provider, and with keys as `dotnet user-jwts` makes them.</summary>
     public string[] Development =>
     [
-        "ASPNETCORE_ENVIRONMENT=Development", "Payments__BaseUrl", "Authentication__Schemes__Bearer__Authority",
+        "ASPNETCORE_ENVIRONMENT=Development", "Payments__BaseUrl",
+        //#if (auth == "jwt")
+        "Authentication__Schemes__Bearer__Authority",
         "Authentication__Schemes__Bearer__SigningKeys__0__Issuer=dotnet-user-jwts",
         $"Authentication__Schemes__Bearer__SigningKeys__0__Value={Convert.ToBase64String(_developmentKey.Key)}",
+        //#endif
     ];
 
+    //#if (auth == "jwt")
     public string DevelopmentToken(string subject) => Provider.Token(subject, "dotnet-user-jwts", new SigningCredentials(_developmentKey, SecurityAlgorithms.HmacSha256));
 
+    //#endif
     /// <summary>Starts the service and waits until it listens.</summary>
     public async Task<ServiceProcess> ServeAsync(params string[] settings)
     {
@@ -104,11 +119,15 @@ internal sealed class Site : IAsyncDisposable
         return (exitCode, string.Join('\n', process.Lines));
     }
 
+    //#if (auth == "jwt")
     /// <param name="token">That of the user ann where none is given.</param>
+    //#endif
     public HttpClient Client(ServiceProcess service, string? token = null)
     {
         var http = new HttpClient(new SocketsHttpHandler { SslOptions = Certificates.Client(), ActivityHeadersPropagator = null }) { BaseAddress = service.Address };
+        //#if (auth == "jwt")
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token ?? Provider.Token("ann"));
+        //#endif
         return http;
     }
 

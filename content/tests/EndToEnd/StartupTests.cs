@@ -7,8 +7,10 @@ namespace EndToEnd;
 
 public sealed class StartupTests
 {
+    //#if (auth == "jwt")
     private const string Bearer = "Authentication__Schemes__Bearer__";
 
+    //#endif
     [Theory, Trait("Readiness", "29")]
     [InlineData("ConnectionStrings__Database")]
     [InlineData("ConnectionStrings__Database=Data Source=changeme")]
@@ -16,12 +18,14 @@ public sealed class StartupTests
     [InlineData("Payments__BaseUrl")]
     [InlineData("Payments__BaseUrl=http://s3cret.internal")]
     [InlineData("Payments__BaseUrl=https://payments.example.com")]
+    //#if (auth == "jwt")
     [InlineData(Bearer + "Authority")]
     [InlineData(Bearer + "Authority=http://s3cret.internal")]
     [InlineData(Bearer + "Authority=https://your-issuer")]
     [InlineData(Bearer + "ValidAudiences__0")]
     [InlineData(Bearer + "ValidAudiences__0=changeme")]
     [InlineData(Bearer + "SigningKeys__0__Value=s3cret")]
+    //#endif
     [InlineData("AllowedHosts=")]
     [InlineData("AllowedHosts=*")]
     [InlineData("AllowedHosts=s3cret;0.0.0.0")]
@@ -45,9 +49,8 @@ public sealed class StartupTests
     public async Task Production_with_a_setting_missing_or_wrong_does_not_start(string setting)
     {
         await using var site = await Site.CreateAsync();
-        var key = setting.Split('=')[0];
 
-        await site.RefusesAsync(setting, key.StartsWith(Bearer + "SigningKeys", StringComparison.Ordinal) ? Bearer + "SigningKeys" : key.Replace("__0", "", StringComparison.Ordinal));
+        await site.RefusesAsync(setting, setting.Split('=')[0].Split("__0")[0]);
     }
 
     [Theory, Trait("Readiness", "21"), Trait("Readiness", "29")]

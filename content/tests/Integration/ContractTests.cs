@@ -99,10 +99,12 @@ public class ContractTests(SharedHost shared)
             {
                 response!["content"]!["application/problem+json"].Should().NotBeNull($"{operation.Id} {status}");
             }
+            //#if (auth == "jwt")
             if (operation.Node["security"] is not null)
             {
                 responses.Select(response => response.Key).Should().Contain(["401", "403"], operation.Id);
             }
+            //#endif
             if (operation.Node["operationId"]!.ToString() is "ListProducts" or "GetProduct")
             {
                 responses.Select(response => response.Key).Should().Contain("304", operation.Id);

@@ -90,8 +90,10 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
     private readonly List<(string Path, string Verb, JsonNode Node)> _operations =
         [.. from path in document["paths"]!.AsObject() from verb in path.Value!.AsObject() select (path.Key, verb.Key.ToUpperInvariant(), verb.Value!)];
 
+    //#if (auth == "jwt")
     private readonly string[] _tokens = [Tokens.Of("fuzz"), Tokens.Of("other")];
 
+    //#endif
     public IEnumerable<string> Operations => _operations.Select(operation => operation.Node["operationId"]!.ToString());
 
     /// <summary>The document says what an id looks like, and not which there are.</summary>
@@ -139,8 +141,10 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
         var schema = node["requestBody"]?["content"]?["application/json"]?["schema"];
         var json = schema is null ? null : Value(schema, "", random);
         var headers = new List<(string Name, string Value)>();
+        //#if (auth == "jwt")
         if (node["security"] is not null || random.Next(4) == 0)
             headers.Add(("Authorization", "Bearer " + Pick(random, _tokens)));
+        //#endif
         if (schema is not null)
             headers.Add(("Content-Type", "application/json"));
         var (extra, broken, isWrong) = ("", (string?)null, false);
@@ -171,11 +175,13 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
                 headers.Add(("Accept", Pick(random, ["text/html", "application/json;q=0", "image/*, text/*"])));
                 (broken, isWrong) = ("accepts nothing of ours", true);
                 break;
+            //#if (auth == "jwt")
             case 8:
                 headers.RemoveAll(header => header.Name == "Authorization");
                 headers.Add(("Authorization", Pick(random, ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic dTpw", "Bearer " + new string('A', 9000), "Bearer " + Tokens.Of("u", "none")])));
                 (broken, isWrong) = ("no right to it", node["security"] is not null);
                 break;
+            //#endif
             case 9:
                 extra = Pick(random, ["x=%00", "x=%0d%0aSet-Cookie:%20a=b", "x=%1b", "limit=1&limit=2", "x=1&X=2"]);
                 (broken, isWrong) = ("a query with a control character, or twice the same", true);

@@ -67,13 +67,13 @@ public class InputTests(SharedHost shared)
     public async Task A_body_that_breaks_the_contract_is_refused_by_its_path_and_writes_nothing(string target, string body, string path)
     {
         var name = Testing.NewName();
-        using var request = target == "order" ? Api.Order() : Api.Put(name.ToUpperInvariant(), create: true);
+        using var request = target == "order" ? Api.Order(key: name) : Api.Put(name.ToUpperInvariant(), create: true);
         request.Content = new ByteArrayContent(Encoding.Latin1.GetBytes(body)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
 
         using var answer = await shared.Host.Client(name).SendAsync(request);
 
         await answer.ShouldNameAsync(path);
-        (await shared.Host.Database.CountAsync("orders", "owner = @name", new { name })).Should().Be(0);
+        (await shared.Host.Database.CountAsync("orders", "idempotency_key = @name", new { name })).Should().Be(0);
         (await shared.Host.Database.CountAsync("products", "sku = @sku", new { sku = name.ToUpperInvariant() })).Should().Be(0);
     }
 
@@ -83,15 +83,15 @@ public class InputTests(SharedHost shared)
     [Trait("Readiness", "1")]
     public async Task A_body_that_is_too_large_is_refused_and_writes_nothing(bool chunked)
     {
-        var user = Testing.NewName();
-        using var request = Api.Order(Api.Coffee + new string(' ', 64 * 1024));
+        var key = Testing.NewName();
+        using var request = Api.Order(Api.Coffee + new string(' ', 64 * 1024), key);
         request.Headers.TransferEncodingChunked = chunked;
         request.Headers.ExpectContinue = true; // else the service closes the connection while the client still sends
 
-        using var answer = await shared.Host.Client(user).SendAsync(request);
+        using var answer = await shared.Host.Client("u").SendAsync(request);
 
         await answer.ShouldBeProblemAsync(413);
-        (await shared.Host.Database.CountAsync("orders", "owner = @user", new { user })).Should().Be(0);
+        (await shared.Host.Database.CountAsync("orders", "idempotency_key = @key", new { key })).Should().Be(0);
     }
 
     [Theory]

@@ -1,5 +1,7 @@
 using System.Reflection;
+//#if (auth == "jwt")
 using System.Security.Claims;
+//#endif
 
 namespace Storefront.Controllers;
 
@@ -35,9 +37,11 @@ public static class ControllerExtensions
     /// <summary>For what costs the service more than a read: it takes as much of the caller's share (Limits) as so many requests.</summary>
     internal static RouteHandlerBuilder Costs(this RouteHandlerBuilder route, int requests) => route.WithMetadata(new RequestCost(requests));
 
+    //#if (auth == "jwt")
     /// <summary>The caller, whose objects these are: `sub`, without which no token is accepted.</summary>
     internal static string Subject(this ClaimsPrincipal user) => user.FindFirstValue("sub")!;
 
+    //#endif
     private static void Map<T>(IEndpointRouteBuilder routes)
         where T : IController => T.Map(routes);
 }

@@ -1,4 +1,6 @@
+//#if (auth == "jwt")
 using System.Security.Claims;
+//#endif
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Storefront.Repositories;

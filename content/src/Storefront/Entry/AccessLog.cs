@@ -11,9 +11,11 @@ internal static partial class AccessLog
         app.Use(async (http, next) =>
         {
             var started = Stopwatch.GetTimestamp();
+            //#if (auth == "jwt")
             var caller = new Caller();
             http.Features.Set(caller);
             using var scope = logger.BeginScope(caller);
+            //#endif
             try
             {
                 await next(http);
@@ -32,6 +34,7 @@ internal static partial class AccessLog
         });
     }
 
+    //#if (auth == "jwt")
     /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
     public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
     {
@@ -43,6 +46,7 @@ internal static partial class AccessLog
     /// <summary>A copy of what the request knows, as its context is used again for others. A list, as that is read without an enumerator.</summary>
     private sealed class Caller : List<KeyValuePair<string, object?>>;
 
+    //#endif
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
     public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too
 

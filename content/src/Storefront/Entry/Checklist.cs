@@ -1,5 +1,7 @@
+//#if (auth == "jwt")
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.Extensions.Options;
+//#endif
 using Storefront.Repositories;
 
 namespace Storefront.Entry;
@@ -17,9 +19,11 @@ internal sealed record ChecklistItem(string Name, Func<CancellationToken, Task<s
 /// <summary>What must hold before the service is let loose. No line tells the value of a secret.</summary>
 internal static class Checklist
 {
+    //#if (auth == "jwt")
     private const string Issuer = $"{Authentication.Section}:Authority";
     private const string Audience = $"{Authentication.Section}:ValidAudiences:0";
     private const string Keys = $"{Authentication.Section}:SigningKeys";
+    //#endif
     private const string Provider = "Payments:BaseUrl";
     private const string Telemetry = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -34,9 +38,11 @@ internal static class Checklist
         [
             new("addresses", () => Tls.CheckAddresses(settings)),
             new("certificate", () => $"ends {Tls.CheckCertificate(settings, Now(app)):u}", IsSet(settings, Tls.CertificateKey) ? null : development),
+            //#if (auth == "jwt")
             new("token issuer", () => Demand(settings.IsHttps(Issuer), Issuer, "must be the https:// address of the issuer of tokens, and no placeholder"), development),
             new("token audience", () => Demand(settings.IsGiven(Audience), Audience, "must be the name that tokens for this service carry, and no placeholder"), development),
             new("token keys", () => Demand(!settings.GetSection(Keys).GetChildren().Any(), Keys, "is for Development: outside, keys come from the issuer", "from the issuer alone"), development),
+            //#endif
             new("database setting", () => Demand(settings.IsGiven("ConnectionStrings:Database"), "ConnectionStrings:Database", "is missing or a placeholder: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite"), development),
             new("payment provider", () => Demand(settings.IsHttps(Provider), Provider, "must be the https:// address of the payment provider, and no placeholder"), development),
             new("hosts", () => Demand(settings.IsGiven("AllowedHosts") && !settings["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"), "AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder", settings["AllowedHosts"]!), development),
@@ -55,7 +61,9 @@ internal static class Checklist
         return
         [
             new("certificate lifetime", () => Tls.CheckCertificate(settings, Now(app)) - Now(app) is { TotalDays: > 14 } left ? $"{left.Days} days" : throw Settings.Refused(Tls.CertificateKey, "names a certificate that ends within 14 days"), IsSet(settings, Tls.CertificateKey) ? null : development),
+            //#if (auth == "jwt")
             new("issuer answers", AskIssuerAsync, IsSet(settings, Issuer) ? null : development),
+            //#endif
             new("provider answers", AskProviderAsync, IsSet(settings, Provider) ? null : development),
             new("database answers", async cancellation =>
             {
@@ -76,11 +84,13 @@ internal static class Checklist
 
         Database Database() => services.GetRequiredService<Database>();
 
+        //#if (auth == "jwt")
         async Task<string> AskIssuerAsync(CancellationToken cancellation) =>
             await Authentication.NeedIssuerAsync(services.GetRequiredService<IOptionsMonitor<JwtBearerOptions>>().Get(JwtBearerDefaults.AuthenticationScheme), cancellation) is > 0 and var keys
                 ? $"{keys} keys"
                 : throw Unfit("The issuer of tokens has no keys.");
 
+        //#endif
         async Task<string> AskProviderAsync(CancellationToken cancellation)
         {
             using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });

@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
+//#if (auth == "jwt")
 using Microsoft.AspNetCore.Authorization;
+//#endif
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
@@ -15,24 +17,30 @@ public sealed record DocsSettings
 /// <summary>The OpenAPI document and a page that reads it; all assets come from the package, none from elsewhere.</summary>
 internal static class Docs
 {
+    //#if (auth == "jwt")
     private const string Bearer = "Bearer";
 
+    //#endif
     public static void AddDocs(this WebApplicationBuilder builder) => builder.Services.AddOpenApi(api =>
     {
         api.AddDocumentTransformer((document, _, _) =>
         {
             document.Info = new OpenApiInfo { Title = "Storefront", Version = "v1" };
             document.Servers?.Clear(); // the address of one instance says nothing to others
+            //#if (auth == "jwt")
             var bearer = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", BearerFormat = "JWT" };
             (document.Components ??= new()).SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme> { [Bearer] = bearer };
+            //#endif
             return Task.CompletedTask;
         });
+        //#if (auth == "jwt")
         api.AddOperationTransformer((operation, context, _) =>
         {
             if (!context.Description.ActionDescriptor.EndpointMetadata.OfType<IAllowAnonymous>().Any())
                 operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(Bearer, context.Document)] = [] }];
             return Task.CompletedTask;
         });
+        //#endif
         api.AddSchemaTransformer((schema, context, _) =>
         {
             if (context.JsonTypeInfo.Type == typeof(string))

@@ -112,8 +112,10 @@ internal static class Limits
     public static string Caller(HttpContext http)
     {
         var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
+        //#if (auth == "jwt")
         if (http.User.FindFirst("sub")?.Value is { } user)
             return "user " + user;
+        //#endif
         return address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
             ? new IPNetwork(new IPAddress([.. address.GetAddressBytes()[..8], .. new byte[8]]), 64).ToString()
             : address.MapToIPv4().ToString();

@@ -22,7 +22,9 @@ internal static class Pipeline
         builder.AddLimits();
         builder.AddErrors();
         builder.AddJsonContract();
+        //#if (auth == "jwt")
         builder.AddTokenAuthentication();
+        //#endif
         builder.AddHealth();
         builder.AddTelemetry();
         builder.AddDocs();
@@ -61,11 +63,15 @@ internal static class Pipeline
         app.UseRequestTimeouts();
         app.UseCors();
         app.UseShedding();
+        //#if (auth == "jwt")
         app.UseAuthentication();
         app.UseUserInLog();
+        //#endif
         app.UseRateLimiter();
         app.Use(RefuseWhatIsNotThere);
+        //#if (auth == "jwt")
         app.UseAuthorization();
+        //#endif
         app.UseInputGuard();
 
         app.MapHealth();

@@ -1,6 +1,8 @@
 using System.Diagnostics.Metrics;
 using System.Threading.RateLimiting;
+//#if (auth == "jwt")
 using Microsoft.AspNetCore.Authentication;
+//#endif
 using Microsoft.AspNetCore.Diagnostics;
 
 namespace Storefront.Entry;
@@ -8,8 +10,10 @@ namespace Storefront.Entry;
 /// <summary>The number is the id in the log.</summary>
 internal enum SecurityEvent
 {
+    //#if (auth == "jwt")
     Unauthenticated = 30,
     Forbidden = 31,
+    //#endif
     TooManyRequests = 32,
     ManyBadRequests = 33,
     ForeignHost = 34,
@@ -42,12 +46,14 @@ internal static class SecurityEvents
             var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
             switch (http.Response.StatusCode)
             {
+                //#if (auth == "jwt")
                 case StatusCodes.Status401Unauthorized:
                     Report(SecurityEvent.Unauthenticated, Reason((await http.AuthenticateAsync()).Failure));
                     break;
                 case StatusCodes.Status403Forbidden:
                     Report(SecurityEvent.Forbidden, "the token does not allow it");
                     break;
+                //#endif
                 case StatusCodes.Status429TooManyRequests:
                     Report(SecurityEvent.TooManyRequests, "over the limit of one caller");
                     break;
@@ -70,11 +76,13 @@ internal static class SecurityEvents
         });
     }
 
+    //#if (auth == "jwt")
     /// <summary>The name of what the library throws: its message may quote the token.</summary>
     private static string Reason(Exception? failure) => failure is null
         ? "no token"
         : $"the token is refused: {(failure is AggregateException many ? many.InnerExceptions[0] : failure).GetType().Name.Replace("Exception", "", StringComparison.Ordinal)}";
 
+    //#endif
     private static PartitionedRateLimiter<string> PerMinute(int permits) => PartitionedRateLimiter.Create<string, string>(key => Window(key, permits));
 
     private static PartitionedRateLimiter<string> All(int permits) => PartitionedRateLimiter.Create<string, string>(_ => Window("", permits));

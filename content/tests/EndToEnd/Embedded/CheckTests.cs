@@ -2,8 +2,10 @@ namespace EndToEnd.Embedded;
 
 public sealed class CheckTests
 {
+    //#if (auth == "jwt")
     private const string Bearer = "Authentication__Schemes__Bearer__";
 
+    //#endif
     /// <summary>Not loopback by its name, but refused at once.</summary>
     private const string Elsewhere = "0.0.0.0";
 
@@ -39,10 +41,12 @@ public sealed class CheckTests
     [InlineData("Kestrel__Certificates__Default__Path", "certificate, certificate lifetime")]
     [InlineData("Kestrel__Certificates__Default__Path={other}/server.pem", "certificate, certificate lifetime")]
     [InlineData("Kestrel__Certificates__Default__KeyPath={other}/server.key", "certificate, certificate lifetime")]
+    //#if (auth == "jwt")
     [InlineData(Bearer + "Authority=http://127.0.0.1:1", "token issuer, issuer answers")]
     [InlineData(Bearer + "Authority=https://127.0.0.1:1", "issuer answers")]
     [InlineData(Bearer + "ValidAudiences__0", "token audience")]
     [InlineData(Bearer + "SigningKeys__0__Value=s3cret", "token keys")]
+    //#endif
     [InlineData("ConnectionStrings__Database=Data Source={other}/changeme.db", "database setting, schema")]
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Port=1;Password=s3cret", "database answers, database role, schema, connections, clock")]
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Colour=s3cret", "configuration")]

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net;
+//#if (auth == "jwt")
 using System.Net.Http.Headers;
+//#endif
 using System.Net.Http.Json;
 using System.Text.Json;
 
@@ -93,7 +95,9 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
                 DefaultRequestVersion = version,
                 DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
             };
+            //#if (auth == "jwt")
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", site.Provider.Token("ann"));
+            //#endif
             var (key, order) = ("", "");
             for (var number = 0; !end.IsCancellationRequested; number++)
             {

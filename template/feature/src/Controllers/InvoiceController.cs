@@ -1,4 +1,6 @@
+//#if (authenticates)
 using System.Security.Claims;
+//#endif
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Storefront.Repositories;
@@ -13,12 +15,14 @@ public sealed record InvoiceResponse(string Id, string Name)
     internal static InvoiceResponse From(Invoice one) => new(one.Id, one.Name);
 }
 
+//#if (authenticates)
 public static partial class Scopes
 {
     public const string InvoicesRead = "invoices:read";
     public const string InvoicesWrite = "invoices:write";
 }
 
+//#endif
 public sealed class InvoiceController : IController
 {
     public static void Map(IEndpointRouteBuilder routes)

@@ -7,7 +7,7 @@ namespace Integration;
 /// <summary>What holds for every operation (bounds, access, errors, headers, the OpenAPI document) is shown by the tests that walk over all of them.</summary>
 public class InvoiceTests(SharedHost shared)
 {
-    private readonly HttpClient _http = shared.Host.Client(Testing.NewName());
+    private readonly HttpClient _http = shared.Host.Client("u");
 
     [Fact]
     public async Task What_is_made_is_read_changed_and_deleted_by_its_version()
@@ -45,30 +45,34 @@ public class InvoiceTests(SharedHost shared)
         answers.Should().OnlyContain(answer => answer.StatusCode == HttpStatusCode.Created);
         answers.Select(answer => answer.Headers.Location).Distinct().Should().ContainSingle();
         await other.ShouldBeProblemAsync(422);
-        (await ItemsAsync("/v1/invoices")).Items.Should().ContainSingle();
+        (await shared.Host.Database.CountAsync("invoices_table", "idempotency_key = @key", new { key })).Should().Be(1);
     }
 
     [Fact]
     public async Task A_list_is_paged_newest_first_and_ones_own()
     {
+        await using var host = await TestHost.StartAsync();
+        var http = host.Client("u");
         var made = new List<string>();
         foreach (var name in (string[])["1", "2", "3"])
         {
-            using var answer = await _http.SendAsync(Request(HttpMethod.Post, "/v1/invoices", name));
+            using var answer = await http.SendAsync(Request(HttpMethod.Post, "/v1/invoices", name));
             made.Add((string)(await answer.JsonAsync())["id"]!);
         }
 
-        var first = await ItemsAsync("/v1/invoices?limit=2");
-        var second = await ItemsAsync($"/v1/invoices?limit=2&after={first.Next}");
+        var first = await ItemsAsync(http, "/v1/invoices?limit=2");
+        var second = await ItemsAsync(http, $"/v1/invoices?limit=2&after={first.Next}");
 
         first.Items.Concat(second.Items).Should().Equal(made.OrderDescending(StringComparer.Ordinal), "ids sort by time");
         second.Next.Should().BeNull();
-        (await shared.Host.Client(Testing.NewName()).GetFromJsonAsync<JsonObject>("/v1/invoices"))!["items"]!.AsArray().Should().BeEmpty();
+        //#if (authenticates)
+        (await host.Client("other").GetFromJsonAsync<JsonObject>("/v1/invoices"))!["items"]!.AsArray().Should().BeEmpty();
+        //#endif
     }
 
-    private async Task<(List<string> Items, string? Next)> ItemsAsync(string path)
+    private static async Task<(List<string> Items, string? Next)> ItemsAsync(HttpClient http, string path)
     {
-        var page = (await _http.GetFromJsonAsync<JsonObject>(path))!;
+        var page = (await http.GetFromJsonAsync<JsonObject>(path))!;
         return ([.. page["items"]!.AsArray().Select(item => (string)item!["id"]!)], (string?)page["next"]);
     }
 
