@@ -3,7 +3,9 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Storefront.Repositories;
+//#if (jobs != "none")
 using Storefront.Services;
+//#endif
 
 namespace Storefront.Entry;
 
@@ -20,7 +22,10 @@ internal static class Health
         builder.Services.AddSingleton<Drain>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<Drain>());
         builder.Services.Decorate<IConnectionListenerFactory, LingeringTransport>();
-        var work = Math.Max(builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
+        var work = builder.Configuration.Read<LimitSettings>("Limits").RequestSeconds;
+        //#if (jobs != "none")
+        work = Math.Max(work, builder.Configuration.Read<JobSettings>("Jobs").TimeoutSeconds);
+        //#endif
         builder.Services.Configure<HostOptions>(host => (host.ShutdownTimeout, host.ServicesStopConcurrently) = (TimeSpan.FromSeconds(shutdown.DrainSeconds + work + 5), true));
         builder.Services.AddSingleton<DatabaseHealth>();
         builder.Services.AddSingleton<IHealthCheckPublisher, HealthMetrics>();

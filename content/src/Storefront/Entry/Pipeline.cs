@@ -2,9 +2,6 @@ using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Storefront.Controllers;
-//#if (jobs == "rabbitmq")
-using Storefront.Repositories;
-//#endif
 using IPNetwork = System.Net.IPNetwork;
 
 namespace Storefront.Entry;
@@ -31,21 +28,9 @@ internal static class Pipeline
         builder.AddStatusPage();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
             policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
-        if (builder.Configuration.Has("worker"))
-            AddWorkers(builder.Services);
-    }
-
-    /// <summary>Each instance runs the jobs that it finds in the outbox table.</summary>
-    private static void AddWorkers(IServiceCollection services)
-    {
-        //#if (jobs == "rabbitmq")
-        if (services.Any(service => service.ServiceType == typeof(JobBroker))) // jobs go through it to any instance
-        {
-            services.AddHostedService<JobRelay>().AddHostedService<JobConsumer>();
-            return;
-        }
+        //#if (jobs != "none")
+        builder.AddWorkers();
         //#endif
-        services.AddHostedService<JobWorker>();
     }
 
     public static void UseEntry(this WebApplication app)
@@ -78,8 +63,10 @@ internal static class Pipeline
         app.MapMetrics();
         app.MapDocs();
         app.MapStatusPage();
+        //#if (jobs != "none")
         if (!app.Configuration.Has("api"))
             return;
+        //#endif
         app.MapApi()
             .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(406).ProducesProblem(413).ProducesProblem(415)
             .ProducesProblem(429).ProducesProblem(500).ProducesProblem(503).ProducesProblem(504);
@@ -109,13 +96,6 @@ internal static class Pipeline
 
     public static IPNetwork[] TrustedNetworks(IConfiguration configuration) =>
         [.. List(configuration, "Proxy:TrustedNetworks").Select(text => IPNetwork.TryParse(text, out var network) ? network : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"))];
-
-    /// <summary>One build, several roles: `api` answers requests, `worker` runs jobs; health and metrics are with both.</summary>
-    public static bool Has(this IConfiguration configuration, string role)
-    {
-        var roles = (configuration["Process:Roles"] ?? "api,worker").Split(',', StringSplitOptions.TrimEntries);
-        return roles.All(each => each is "api" or "worker") ? roles.Contains(role) : throw Settings.Refused("Process:Roles", "must be api, worker, or both with a comma");
-    }
 
     private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];
 }

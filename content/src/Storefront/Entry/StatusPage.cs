@@ -38,7 +38,9 @@ internal static class StatusPage
                 engines = engines.ToDictionary(engine => engine.Part, engine => engine.Name),
                 health = report.Entries.ToDictionary(check => check.Key, check => new { status = $"{check.Value.Status}".ToLowerInvariant(), check.Value.Description }),
                 requests = recorder.Requests(),
+                //#if (jobs != "none")
                 jobs = recorder.Gauges(),
+                //#endif
                 lines = recorder.Lines(),
             });
         }).AllowAnonymous().ExcludeFromDescription().DisableHttpMetrics();
@@ -52,7 +54,9 @@ internal sealed class Recorder : ILoggerProvider
 
     private readonly ConcurrentQueue<(long Time, string Route, int Status, double Seconds)> _requests = new();
     private readonly ConcurrentQueue<Line> _lines = new();
+    //#if (jobs != "none")
     private readonly ConcurrentDictionary<string, double> _gauges = new();
+    //#endif
     private readonly MeterListener _listener = new();
     private readonly TimeProvider _clock;
 
@@ -65,8 +69,10 @@ internal sealed class Recorder : ILoggerProvider
                 listener.EnableMeasurementEvents(instrument);
         };
         _listener.SetMeasurementEventCallback<double>(Measured);
+        //#if (jobs != "none")
         _listener.SetMeasurementEventCallback<long>((instrument, value, tags, state) => Measured(instrument, value, tags, state));
         _listener.SetMeasurementEventCallback<int>((instrument, value, tags, state) => Measured(instrument, value, tags, state));
+        //#endif
         _listener.Start();
     }
 
@@ -74,12 +80,14 @@ internal sealed class Recorder : ILoggerProvider
 
     public IEnumerable<Line> Lines() => _lines.Reverse();
 
+    //#if (jobs != "none")
     public IReadOnlyDictionary<string, double> Gauges()
     {
         _listener.RecordObservableInstruments();
         return _gauges;
     }
 
+    //#endif
     /// <summary>By route, of the last minute.</summary>
     public IEnumerable<object> Requests() =>
         from request in _requests.Where(request => _clock.GetElapsedTime(request.Time) < TimeSpan.FromMinutes(1))
@@ -93,8 +101,10 @@ internal sealed class Recorder : ILoggerProvider
 
     private void Measured(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
     {
+        //#if (jobs != "none")
         if (instrument.IsObservable)
             _gauges[instrument.Name] = value;
+        //#endif
         if (instrument.Name != "http.server.request.duration")
             return;
         var (method, route, status) = ("", "(none)", 0);

@@ -19,10 +19,9 @@ internal static class Verbs
     {
         [] or [['-' or '/', ..], ..] => null,
         ["migrate", ..] => await MigrateAsync(app.Services.GetRequiredService<Migrator>()),
-        ["jobs", ..] when (await app.Services.GetRequiredService<Migrator>().PendingAsync(CancellationToken.None)) is [var script, ..] =>
-            throw new OperationalException(Failure.Unavailable, $"The schema lacks {script}: run the verb migrate first, or check ConnectionStrings__Database."),
-        ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(app.Services.GetRequiredService<Outbox>()),
-        ["jobs", "replay", var id, ..] => await ReplayAsync(app.Services.GetRequiredService<Outbox>(), id),
+        //#if (jobs != "none")
+        ["jobs", ..] => await JobVerbs.RunAsync(app.Services, args),
+        //#endif
         ["check", ..] => await Checklist.RunAsync(app, args),
         ["health", ..] => await HealthAsync(app.Configuration),
         _ => throw new OperationalException(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, check [--json], health; none serves."),
@@ -33,25 +32,6 @@ internal static class Verbs
         await migrator.MigrateAsync(CancellationToken.None);
         Console.WriteLine("The schema is current.");
         return 0;
-    }
-
-    private static async Task<int> ListAsync(Outbox outbox)
-    {
-        var dead = await outbox.ListDeadAsync(limit: 100, CancellationToken.None);
-        foreach (var job in dead)
-        {
-            var since = DateTimeOffset.FromUnixTimeMilliseconds(job.CreatedAt);
-            Console.WriteLine($"{job.Id}  {job.Type,-20}  {since:u}  {job.Attempt} attempts  {job.LastError?.ReplaceLineEndings(" ")}");
-        }
-        Console.WriteLine(dead.Count == 0 ? "No job is dead." : "Replay them: jobs replay <id>|all");
-        return 0;
-    }
-
-    private static async Task<int> ReplayAsync(Outbox outbox, string id)
-    {
-        var replayed = await outbox.ReplayAsync(id == "all" ? null : id, CancellationToken.None);
-        Console.WriteLine($"{replayed} replayed.");
-        return replayed > 0 || id == "all" ? 0 : 1;
     }
 
     /// <summary>For containers without a shell. The certificate is not checked: the request does not leave the machine.</summary>

@@ -33,7 +33,9 @@ public static partial class Registration
 
         builder.AddDatabase();
         builder.AddCache();
+        //#if (jobs != "none")
         builder.AddJobs();
+        //#endif
         builder.AddPayments();
     }
 
@@ -85,6 +87,7 @@ public static partial class Registration
         builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
     }
 
+    //#if (jobs != "none")
     private static void AddJobs(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<Outbox>();
@@ -98,6 +101,7 @@ public static partial class Registration
         builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
     }
 
+    //#endif
     private static void AddPayments(this WebApplicationBuilder builder)
     {
         var settings = builder.Configuration.Read<PaymentSettings>("Payments");

@@ -7,10 +7,12 @@ public static class Registration
     {
         var services = builder.Services;
         services.AddSingleton(builder.Configuration.Read<OrderSettings>("Orders"));
+        //#if (jobs != "none")
         services.AddSingleton(builder.Configuration.Read<JobSettings>("Jobs"));
         services.AddSingleton<JobScheduler>();
         services.AddSingleton<JobRunner>();
         services.AddSingleton<JobMetrics>();
+        //#endif
         services.Scan(scan => scan.FromAssemblyOf<OrderService>()
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
             .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
