@@ -34,7 +34,9 @@ public static partial class Registration
         builder.AddDatabase();
         builder.AddCache();
         builder.AddJobs();
+        //#if (sample)
         builder.AddPayments();
+        //#endif
     }
 
     /// <param name="secure">Whether it is encrypted, and the certificate of the server is checked against its name.</param>
@@ -74,7 +76,9 @@ public static partial class Registration
             cache.MaximumPayloadBytes = 256 * 1024;
             cache.DefaultEntryOptions = new HybridCacheEntryOptions { Expiration = TimeSpan.FromMinutes(5), LocalCacheExpiration = TimeSpan.FromSeconds(15) };
         });
+        //#if (sample)
         builder.Services.Decorate<IProductRepository, CachedProductRepository>();
+        //#endif
         if (builder.Configuration.GetConnectionString("Redis") is { Length: > 0 } redis)
             Redis.Add(builder, redis);
         else
@@ -95,6 +99,7 @@ public static partial class Registration
         builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
         builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
     }
+    //#if (sample)
 
     private static void AddPayments(this WebApplicationBuilder builder)
     {
@@ -110,4 +115,5 @@ public static partial class Registration
             builder.Services.AddSingleton(new Engine("payments", "provider at Payments__BaseUrl"));
         }
     }
+    //#endif
 }

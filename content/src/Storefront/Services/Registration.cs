@@ -6,12 +6,14 @@ public static class Registration
     public static void AddServices(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
+        //#if (sample)
         services.AddSingleton(builder.Configuration.Read<OrderSettings>("Orders"));
+        //#endif
         services.AddSingleton(builder.Configuration.Read<JobSettings>("Jobs"));
         services.AddSingleton<JobScheduler>();
         services.AddSingleton<JobRunner>();
         services.AddSingleton<JobMetrics>();
-        services.Scan(scan => scan.FromAssemblyOf<OrderService>()
+        services.Scan(scan => scan.FromAssemblies(typeof(Registration).Assembly)
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
             .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
     }
