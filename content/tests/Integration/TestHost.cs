@@ -16,7 +16,6 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Storefront.Utilities;
 
 [assembly: AssemblyFixture(typeof(Integration.SharedHost))]
 
@@ -130,17 +129,16 @@ public sealed class TestHost : IAsyncDisposable
     }
 }
 
-/// <summary>One host for all tests that need no settings of their own; orders stay pending for as long as they run.</summary>
+/// <summary>One host for all tests that need no settings of their own.</summary>
 public sealed class SharedHost : IAsyncLifetime
 {
     public TestHost Host { get; private set; } = null!;
 
     public async ValueTask InitializeAsync() => Host = await TestHost.StartAsync(
-        services => services
-            .AddTestEndpoint("/test/throws", _ => throw new InvalidOperationException("SELECT secret FROM vault"), new AllowAnonymousAttribute())
-            .AddTestEndpoint("/test/unavailable", _ => throw new OperationalException(Failure.Unavailable, "Data Source=secret"), new AllowAnonymousAttribute())
+        services => services.AddTestEndpoints()
+            .AddTestEndpoint("/test/body", http => http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted), new AllowAnonymousAttribute())
             .AddTestEndpoint("/test/without-policy", http => http.Response.WriteAsync("open")),
-        settings: ("Orders:CancelWindowSeconds", "3600"));
+        settings: Api.Patient);
 
     public ValueTask DisposeAsync() => Host.DisposeAsync();
 }
