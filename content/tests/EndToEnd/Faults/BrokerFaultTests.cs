@@ -32,10 +32,10 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var rabbit = new RabbitServer();
         await rabbit.StartAsync();
         await using var fleet = await servers.FleetAsync(rabbit);
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => Task.Delay(20));
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => Task.Delay(20));
         await using var service = await fleet.ServeAsync();
         var orders = new List<string>(await fleet.PlaceAsync(service, 50));
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count > 10);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count > 10);
 
         rabbit.Freeze();
         orders.AddRange(await fleet.PlaceAsync(service, 50));

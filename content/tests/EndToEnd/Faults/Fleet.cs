@@ -102,17 +102,17 @@ internal sealed class Fleet : IAsyncDisposable
     }
 
     /// <summary>Holds the answers of the payment provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
-    public async Task WhileChargingAsync(int jobs, Action fault)
+    public async Task WhileAskingAsync(int jobs, Action fault)
     {
         var (answer, waiting) = (new TaskCompletionSource(), 0);
-        Site.Provider.Charging = Provider.ApproveAfter(() =>
+        Site.Provider.Answering = Provider.ApproveAfter(() =>
         {
             Interlocked.Increment(ref waiting);
             return answer.Task;
         });
         await Eventually.TrueAsync(() => Volatile.Read(ref waiting) >= jobs);
         fault();
-        Site.Provider.Charging = Provider.Approve;
+        Site.Provider.Answering = Provider.Approve;
         answer.SetResult();
     }
 
@@ -130,7 +130,7 @@ internal sealed class Fleet : IAsyncDisposable
         Query<string>("SELECT order_id FROM receipts").Should().BeEquivalentTo(all, "a charge that counts twice has two receipts");
         Value<long>("SELECT count(*) FROM inbox").Should().Be(2 * all.Count);
         Value<long>("SELECT count(*) FROM outbox").Should().Be(0);
-        Site.Provider.Charges.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(all);
+        Site.Provider.Calls.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(all);
     }
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);

@@ -22,7 +22,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         while (orders.Count < Orders)
         {
             await using var killed = workers.Dequeue();
-            var killing = fleet.WhileChargingAsync(16, killed.Kill);
+            var killing = fleet.WhileAskingAsync(16, killed.Kill);
             orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
             await killing;
             EndLeases(fleet); // also that of the one that lives: what it sends comes twice
@@ -44,7 +44,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         while (orders.Count < Orders)
         {
             await using var killed = await fleet.ServeWorkerAsync();
-            var killing = fleet.WhileChargingAsync(8, killed.Kill);
+            var killing = fleet.WhileAskingAsync(8, killed.Kill);
             orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
             await killing;
             await killed.ExitAsync();
@@ -67,7 +67,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
         foreach (var charges in (int[])[50, 250])
         {
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count >= charges);
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count >= charges);
             servers.Rabbit.Kill();
             orders.AddRange(await fleet.PlaceAsync(api, 10));
             using (var refused = await http.TryOrderAsync("NONE"))
@@ -110,7 +110,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     public async Task A_job_that_keeps_failing_is_dead_after_its_attempts_and_done_when_replayed_after_the_repair()
     {
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.Fail;
+        fleet.Site.Provider.Answering = Provider.Fail;
         await using var service = await fleet.ServeAsync("Jobs__MaxAttempts=3", "Jobs__BackoffSeconds=0.05");
         var orders = await fleet.PlaceAsync(service, 1);
 
@@ -118,7 +118,7 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
         fleet.Query<(long, string)>("SELECT attempt, last_error FROM outbox").Should().Equal((3, "The payment provider answered 500."));
         service.Log.Where(line => line.Is("Failed")).Select(line => line.GetProperty("attempt").GetInt32()).Should().Equal(1, 2);
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
         (await fleet.RunAsync("jobs", "replay", "all")).Output.Should().Contain("1 replayed");
         await fleet.SettledOnceAsync(orders);
     }
@@ -157,17 +157,17 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     public async Task A_job_that_kills_its_worker_is_given_up_and_the_others_go_on()
     {
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.Hang;
+        fleet.Site.Provider.Answering = Provider.Hang;
         await servers.Rabbit.CtlAsync("set_policy", "limit", fleet.Queue, """{"delivery-limit":2}""", "--apply-to", "queues"); // below the queue's own
         await using var api = await fleet.ServeApiAsync();
         var killer = await fleet.PlaceAsync(api, 1);
         for (var deliveries = 1; deliveries <= 3; deliveries++)
         {
             await using var killed = await fleet.ServeWorkerAsync("Jobs__Concurrency=1"); // else it takes innocent ones with it
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
             killed.Kill();
         }
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
         var others = await fleet.PlaceAsync(api, 10);
 
         await using var worker = await fleet.ServeWorkerAsync();
@@ -185,11 +185,11 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     {
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => answer.Task);
         await using var api = await fleet.ServeApiAsync();
         await using var first = await fleet.ServeWorkerAsync("Jobs__Concurrency=4");
         var orders = await fleet.PlaceAsync(api, 12);
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 4);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == 4);
 
         first.Terminate();
         await first.LineAsync(line => line.Is("Draining"));
@@ -197,10 +197,10 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
 
         (await first.ExitAsync()).Should().Be(0);
         fleet.Value<long>("SELECT count(*) FROM orders WHERE status = 'paid'").Should().Be(4);
-        fleet.Site.Provider.Charges.Should().HaveCount(4);
+        fleet.Site.Provider.Calls.Should().HaveCount(4);
         await using var second = await fleet.ServeWorkerAsync();
         await fleet.SettledOnceAsync(orders);
-        fleet.Site.Provider.Charges.Should().HaveCount(12, "what was acknowledged does not come again");
+        fleet.Site.Provider.Calls.Should().HaveCount(12, "what was acknowledged does not come again");
     }
 
     [Fact]
@@ -212,9 +212,9 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await using var service = await fleet.ServeAsync();
         await fleet.PlaceAsync(service, 100);
         await fleet.SettledOnceAsync(null);
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => answer.Task);
         await fleet.PlaceAsync(service, 8);
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 108);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == 108);
         var before = service.ResidentSize;
 
         fleet.Execute(

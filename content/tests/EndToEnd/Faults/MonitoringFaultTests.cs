@@ -44,7 +44,7 @@ public sealed class MonitoringFaultTests : IAsyncDisposable
         await watch.StartAsync(fleet.Site, [api.Address, _lives[0].Address], [worker.Address]);
 
         // Callers of all kinds, and a payment provider that fails.
-        fleet.Site.Provider.Charging = Provider.Fail;
+        fleet.Site.Provider.Answering = Provider.Fail;
         await PostgresDatabases.ExecuteAsync(standby.ConnectionString, "SELECT pg_wal_replay_pause()");
         var (callers, stop) = (new List<Task>(), new CancellationTokenSource());
         using var http = fleet.Site.Client(api);
@@ -66,7 +66,7 @@ public sealed class MonitoringFaultTests : IAsyncDisposable
             }
         });
         await watch.FiredAsync("JobsFailing", "DeadJobs", "SecurityEventBurst");
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
 
         // Statements that wait for a lock hold all connections, while the standby lies behind.
         await using (var locking = new NpgsqlConnection(fleet.Database))
