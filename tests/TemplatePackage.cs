@@ -79,7 +79,7 @@ public sealed partial class TemplatePackage : IAsyncLifetime
 
     /// <summary>The types of the service, but for those within others.</summary>
     internal IReadOnlyList<string> Types() =>
-        [.. Directory.GetFiles(Path.Combine(Checkout, "content/src"), "*.cs", SearchOption.AllDirectories)
+        [.. ((string[])["content/src", "template/ping/src"]).SelectMany(folder => Directory.GetFiles(Path.Combine(Checkout, folder), "*.cs", SearchOption.AllDirectories))
             .SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0)];
 
     /// <summary>Runs `dotnet new prodapi-feature` with these arguments in this folder.</summary>

@@ -46,7 +46,7 @@ Mutation[] mutations =
     new("10", "that a fault tells all to the log", "Errors", "Faulted(exception);\n", "\n", "Integration/ErrorTests.A_fault_of_ours"),
     new("11", "that a refusal is no error", "Errors", "[LoggerMessage(10, LogLevel.Warning,", "[LoggerMessage(10, LogLevel.Error,", "Integration/ErrorTests.What_goes_wrong"),
     new("11", "that a dependency is not named to the caller", "Errors", "\"A dependency cannot be reached. Try again later.\"", "exception.Message", "Integration/ErrorTests.What_goes_wrong"),
-    new("11", "that a missing issuer is not the caller's fault", "Authentication", "OnChallenge = challenge => challenge.AuthenticateFailure is null ?", "OnChallenge = challenge => challenge is not null ?", "EndToEnd/OrderTests.While_the_issuer"),
+    new("11", "that a missing issuer is not the caller's fault", "Authentication", "OnChallenge = challenge => challenge.AuthenticateFailure is null ?", "OnChallenge = challenge => challenge is not null ?", "EndToEnd/IssuerTests.While_the_issuer"),
     new("12", "the end of work for a caller who went away", "ProductService", "await products.FindAsync(sku, cancellation)", "await products.FindAsync(sku, CancellationToken.None)", "Integration/LimitTests.Work_for_a_caller"),
     new("12", "the end of a statement for a caller who went away", "Database", "new(database.Translate(sql), parameters, transaction, cancellationToken: cancellation);", "new(database.Translate(sql), parameters, transaction, cancellationToken: cancellation.IsCancellationRequested ? cancellation : default);", "Servers/DatabaseFaultTests.A_statement_ends"),
     new("13", "the time of a request", "Limits", "timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(settings.RequestSeconds) }", "", "Integration/LimitTests.Work_that_takes_too_long"),
@@ -125,10 +125,10 @@ Mutation[] mutations =
         : null;
                     jwt.TokenValidationParameters.IssuerSigningKeyResolverUsingConfiguration = (_, _, _, _, issuer) =>
                         [.. issuer.SigningKeys, .. issuer.SigningKeys.OfType<RsaSecurityKey>().Select(key => new SymmetricSecurityKey(System.Security.Cryptography.RSA.Create(key.Parameters).ExportSubjectPublicKeyInfo()) { KeyId = key.KeyId })];
-        """, "EndToEnd/OrderTests.A_token_signed_with"),
+        """, "EndToEnd/IssuerTests.A_token_signed_with"),
     new("25, check", "critical extensions of a token", "Authentication", "token.TryGetHeaderValue<object>(\"crit\", out _)", "false", "Integration/AccessTests.A_token_that_is_not_ours(crit)"),
-    new("25, check", "keys that the issuer has withdrawn", "Authentication", "UseLastKnownGoodConfiguration = false", "UseLastKnownGoodConfiguration = true", "EndToEnd/OrderTests.A_new_key"),
-    new("25, check", "new keys of the issuer", "Authentication", "jwt.RefreshInterval = TimeSpan.FromSeconds(10);", "jwt.RefreshInterval = TimeSpan.FromHours(1);", "EndToEnd/OrderTests.A_new_key"),
+    new("25, check", "keys that the issuer has withdrawn", "Authentication", "UseLastKnownGoodConfiguration = false", "UseLastKnownGoodConfiguration = true", "EndToEnd/IssuerTests.A_new_key"),
+    new("25, check", "new keys of the issuer", "Authentication", "jwt.RefreshInterval = TimeSpan.FromSeconds(10);", "jwt.RefreshInterval = TimeSpan.FromHours(1);", "EndToEnd/IssuerTests.A_new_key"),
     new("25, check", "that a token counts in its header alone", "Authentication", "jwt.Events = new()\n            {", "jwt.Events = new()\n            {\n                OnMessageReceived = message => Task.FromResult(message.Token = (string?)message.Request.Query[\"access_token\"]),", "Integration/AccessTests.A_token_counts_alone"),
     new("25, check", "whole scopes", "Authentication", "claim.Value.Split(' ').Contains(scope)", "claim.Value.Contains(scope)", "Integration/AccessTests.Scopes_count"),
     new("25, check", "that a token names somebody", "Authentication", ".RequireClaim(\"sub\")", "", "Integration/AccessTests.Scopes_count"),
@@ -155,7 +155,7 @@ Mutation[] mutations =
     new("28, 34", "the share of a caller while Redis is away", "CallerLimiter", ": Counted(Local(permitCount), \"memory\");", ": Counted(new Lease(true, TimeSpan.Zero, 0), \"memory\");", "Servers/RedisTests.Without_Redis"),
     new("46", "that it takes no work while memory is short", "Limits", "http.IsProbe() || !memory.IsHigh()", "http.IsProbe() || memory is not null", "Integration/LimitTests.Short_of_memory"),
     new("46", "that probes answer while memory is short", "Limits", "http.IsProbe() || !memory.IsHigh()", "!memory.IsHigh()", "Integration/LimitTests.Short_of_memory"),
-    new("46", "how short memory is", "Limits", "last.MemoryLoadBytes >= last.HighMemoryLoadThresholdBytes", "last.MemoryLoadBytes < 0", "EndToEnd/OrderTests.At_the_end"),
+    new("46", "how short memory is", "Limits", "last.MemoryLoadBytes >= last.HighMemoryLoadThresholdBytes", "last.MemoryLoadBytes < 0", "EndToEnd/MemoryTests.At_the_end"),
     new("46", "the end of a shortage", "Limits", "return _isHigh = isHigh;", "return _isHigh |= isHigh;", "Integration/LimitTests.Short_of_memory"),
     new("46", "that the rest is sent away at once", "Limits", "PermitLimit = settings.ConcurrentRequests }", "PermitLimit = settings.ConcurrentRequests, QueueLimit = 100_000 }", "Servers/DatabaseFaultTests.Under_ten_times"),
 
@@ -264,7 +264,7 @@ Mutation[] mutations =
     new("44", "the key of a charge", "PaymentGateway", "{ IdempotencyKey, orderId }", "{ IdempotencyKey, Guid.NewGuid().ToString() }", "EndToEnd/OrderTests.An_order_is_placed"),
     new("44", "the time of one try", "PaymentGateway", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TryTimeoutSeconds);", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds);", "EndToEnd/PaymentTests.A_provider_that_hangs"),
     new("44", "the breaker", "PaymentGateway", "resilience.Retry.Delay =", "resilience.CircuitBreaker.MinimumThroughput = 1_000_000;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_provider_that_keeps_failing"),
-    new("46", "that others may fill the machine", "Limits", "            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody", ";", "EndToEnd/OrderTests.While_others"),
+    new("46", "that others may fill the machine", "Limits", "            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody", ";", "EndToEnd/MemoryTests.While_others"),
     new("44", "Retry-After", "PaymentGateway", "resilience.Retry.Delay =", "resilience.Retry.ShouldRetryAfterHeader = false;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_busy_provider"),
     new("45", "that redirects are not followed", "PaymentGateway", "AllowAutoRedirect = false", "AllowAutoRedirect = true", "EndToEnd/PaymentTests.A_redirect"),
     new("45", "the size of an answer", "PaymentGateway", "http.MaxResponseContentBufferSize = 64 * 1024;", "", "EndToEnd/PaymentTests.An_answer_of_a_megabyte"),

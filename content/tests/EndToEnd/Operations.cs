@@ -128,4 +128,11 @@ internal static class Operations
 
     public static Task SettledAsync(this HttpClient http, string orderId, string status) =>
         Eventually.TrueAsync(async () => await http.StatusAsync(orderId) == status);
+
+    public static Task<HttpResponseMessage> PutAsync(this HttpClient http, string sku, string name, string? ifMatch = null)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Put, $"/v1/products/{sku}") { Content = JsonContent.Create(new { name, price = new { amount = 1250, currency = "EUR" } }) };
+        request.Headers.Add(ifMatch is null ? "If-None-Match" : "If-Match", ifMatch ?? "*");
+        return http.SendAsync(request);
+    }
 }

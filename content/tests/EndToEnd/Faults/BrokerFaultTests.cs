@@ -8,20 +8,20 @@ namespace EndToEnd.Faults;
 public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
     [Fact, Trait("Readiness", "34"), Trait("Readiness", "35"), Trait("Readiness", "40")]
-    public async Task Without_the_broker_it_is_ready_takes_orders_and_does_their_jobs_as_soon_as_the_broker_is_there()
+    public async Task Without_the_broker_it_is_ready_takes_work_and_does_it_as_soon_as_the_broker_is_there()
     {
         await using var rabbit = new RabbitServer();
         await using var fleet = await servers.FleetAsync(rabbit);
         await using var service = await fleet.ServeAsync();
-        var orders = await fleet.PlaceAsync(service, 10);
+        var keys = await fleet.PlaceAsync(service, 10);
         await fleet.DegradedAsync(service);
         using var http = fleet.Site.Client(service);
-        (await http.GetAsync("/v1/products/TEA-1")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
         await Eventually.TrueAsync(async () => await fleet.MetricAsync(service, "jobs_ready") == 10);
 
         await rabbit.StartAsync();
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await Eventually.TrueAsync(async () => (await fleet.ReadyAsync(service)).Body.Contains("\"status\":\"healthy\"", StringComparison.Ordinal));
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
@@ -34,16 +34,16 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var fleet = await servers.FleetAsync(rabbit);
         fleet.Site.Provider.Answering = Provider.ApproveAfter(() => Task.Delay(20));
         await using var service = await fleet.ServeAsync();
-        var orders = new List<string>(await fleet.PlaceAsync(service, 50));
+        var keys = new List<string>(await fleet.PlaceAsync(service, 50));
         await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count > 10);
 
         rabbit.Freeze();
-        orders.AddRange(await fleet.PlaceAsync(service, 50));
+        keys.AddRange(await fleet.PlaceAsync(service, 50));
         await Eventually.TrueAsync(async () => await fleet.MetricAsync(service, "jobs_consumer_connected") == 0); // two heartbeats of 15 s
-        orders.AddRange(await fleet.PlaceAsync(service, 50));
+        keys.AddRange(await fleet.PlaceAsync(service, 50));
         rabbit.Thaw();
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await fleet.ConsumingAsync(service);
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
@@ -58,13 +58,13 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var service = await fleet.ServeAsync();
 
         var warning = await service.LineAsync(Waits);
-        var orders = await fleet.PlaceAsync(service, 10);
+        var keys = await fleet.PlaceAsync(service, 10);
         await fleet.DegradedAsync(service);
 
         warning.Text("message").Should().Contain(fleet.Queue).And.Contain("Jobs__Queue").And.Contain("other arguments");
         (await channel.QueueDeclarePassiveAsync(fleet.Queue)).MessageCount.Should().Be(0);
         await channel.QueueDeleteAsync(fleet.Queue);
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         service.Log.Where(Waits).Select(line => line.Text("category")).Should().OnlyHaveUniqueItems("each worker says it once");
     }
 

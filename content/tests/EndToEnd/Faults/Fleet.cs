@@ -56,7 +56,7 @@ public sealed class FleetServers : IAsyncDisposable
 }
 
 /// <summary>Several processes of the service on one PostgreSQL database and one RabbitMQ queue, both of the test's own.</summary>
-internal sealed class Fleet : IAsyncDisposable
+internal sealed partial class Fleet : IAsyncDisposable
 {
     private readonly NpgsqlDataSource _source;
     private readonly RabbitServer? _rabbit;
@@ -76,13 +76,6 @@ internal sealed class Fleet : IAsyncDisposable
 
     public static async Task<Fleet> CreateAsync(string database, RabbitServer? rabbit = null) => new(await Site.CreateAsync(schema: false), database, rabbit);
 
-    /// <summary>With one product to order.</summary>
-    public async Task MigrateAsync()
-    {
-        (await RunAsync("migrate")).ExitCode.Should().Be(0);
-        Execute("INSERT INTO products (sku, name, amount, currency, version) VALUES ('TEA-1', 'Tea', 1250, 'EUR', 1)");
-    }
-
     public Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => Site.RunAsync(arguments, Settings());
 
     /// <summary>A process of both roles, unless the settings say another.</summary>
@@ -92,16 +85,7 @@ internal sealed class Fleet : IAsyncDisposable
 
     public Task<ServiceProcess> ServeWorkerAsync(params string[] settings) => ServeAsync(["Process__Roles=worker", .. settings]);
 
-    public async Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count)
-    {
-        using var http = Site.Client(api);
-        var orders = new List<string>();
-        while (orders.Count < count)
-            orders.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(8, count - orders.Count)).Select(_ => http.PlaceOrderAsync())));
-        return orders;
-    }
-
-    /// <summary>Holds the answers of the payment provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
+    /// <summary>Holds the answers of the provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
     public async Task WhileAskingAsync(int jobs, Action fault)
     {
         var (answer, waiting) = (new TaskCompletionSource(), 0);
@@ -114,23 +98,6 @@ internal sealed class Fleet : IAsyncDisposable
         fault();
         Site.Provider.Answering = Provider.Approve;
         answer.SetResult();
-    }
-
-    /// <summary>Waits until every order is paid and has its receipt, and nothing waits anywhere: then each must have happened once.</summary>
-    /// <param name="orders">All there must be; null where an answer was lost, so that only the database knows.</param>
-    public async Task SettledOnceAsync(IEnumerable<string>? orders)
-    {
-        await Eventually.TrueAsync(() => Value<long>(
-            "SELECT (SELECT count(*) FROM orders WHERE status <> 'paid') + (SELECT count(*) FROM orders) - (SELECT count(*) FROM receipts) + (SELECT count(*) FROM outbox)") <= 0);
-        if (_rabbit is not null)
-            await Eventually.TrueAsync(async () => await MessagesAsync() == 0); // also those that come twice
-        var all = Query<string>("SELECT id FROM orders WHERE status = 'paid'");
-        if (orders is not null)
-            all.Should().BeEquivalentTo(orders);
-        Query<string>("SELECT order_id FROM receipts").Should().BeEquivalentTo(all, "a charge that counts twice has two receipts");
-        Value<long>("SELECT count(*) FROM inbox").Should().Be(2 * all.Count);
-        Value<long>("SELECT count(*) FROM outbox").Should().Be(0);
-        Site.Provider.Calls.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(all);
     }
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
@@ -201,6 +168,6 @@ internal sealed class Fleet : IAsyncDisposable
     [
         $"ConnectionStrings__Database={Database}", _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", "ConnectionStrings__Redis", $"Jobs__Queue={Queue}",
         "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000",
-        "Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60", .. settings, // a provider that the test holds is not given up meanwhile
+        "Jobs__TimeoutSeconds=300", .. Patient, .. settings,
     ];
 }

@@ -60,7 +60,7 @@ internal static class Operations
     public static IEnumerable<HttpRequestMessage> Requests(string canary)
     {
         var escaped = Uri.EscapeDataString(canary);
-        foreach (var path in (string[])[$"/{escaped}", $"/v1/{escaped}", $"{Path}/{escaped}", $"{Path}?q={escaped}", $"{Path}?q={escaped}&q={escaped}", $"{Path}?{escaped}=%00"])
+        foreach (var path in (string[])[$"/{escaped}", $"/v1/{escaped}", $"{Path}/{escaped}", $"{Path}?q={escaped}", $"{Path}?q={escaped}&q={escaped}"])
             yield return new(HttpMethod.Get, path);
         foreach (var name in (string[])["Authorization", "Cookie", "Accept", "If-None-Match", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "X-Api-Key", "traceparent", "baggage"])
             yield return With(new(HttpMethod.Get, Path), name, name == "baggage" ? $"user={escaped}" : canary);
@@ -68,6 +68,10 @@ internal static class Operations
             yield return With(new(HttpMethod.Get, Path), "Authorization", scheme + canary);
         foreach (var type in (string[])["application/json", "text/" + escaped.Replace('%', 'x')])
             yield return new(HttpMethod.Post, Path) { Content = new StringContent(JsonSerializer.Serialize(canary), new MediaTypeHeaderValue(type)) };
+
+        var named = new HttpRequestMessage(HttpMethod.Get, $"{Path}?{escaped}=%00");
+        named.Options.Set(new("echo"), true); // a caller may read the names of its own members again
+        yield return named;
 
         static HttpRequestMessage With(HttpRequestMessage request, string name, string value)
         {

@@ -27,13 +27,18 @@ internal sealed partial class Fleet
         Execute(TestJob.Table);
     }
 
-    public async Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count, bool later = false)
+    public Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count) => PlaceAsync(count, at: 0);
+
+    /// <summary>What is placed here waits.</summary>
+    public Task<IReadOnlyList<string>> PlaceLaterAsync(ServiceProcess api, int count) => PlaceAsync(count, at: long.MaxValue / 2);
+
+    private async Task<IReadOnlyList<string>> PlaceAsync(int count, long at)
     {
         var keys = Enumerable.Range(0, count).Select(_ => Guid.NewGuid().ToString()).ToList();
         await using var connection = await _source.OpenConnectionAsync();
         foreach (var key in keys)
         {
-            await connection.ExecuteAsync(TestJob.Insert, new { key, body = TestJob.Body, trace = (string?)null, at = later ? long.MaxValue / 2 : 0L });
+            await connection.ExecuteAsync(TestJob.Insert, new { key, body = TestJob.Body, trace = (string?)null, at });
             _placed.Enqueue(key);
         }
         return keys;
@@ -55,6 +60,9 @@ internal sealed partial class Fleet
         Site.Provider.Calls.Select(call => call.Key).Distinct().Should().BeEquivalentTo(all);
     }
 
+    /// <summary>What <see cref="Caller"/> does makes no job.</summary>
+    public Task SettledOnceAsync() => SettledOnceAsync(null);
+
     /// <summary>What a caller does without a pause.</summary>
     /// <returns>What went wrong, or null.</returns>
     public static Func<int, Task<string?>> Caller(HttpClient http) => async _ =>
@@ -66,18 +74,13 @@ internal sealed partial class Fleet
 
 internal static class Reads
 {
-    /// <summary>No read gets its answer until what is returned ends.</summary>
+    /// <summary>No read gets its answer until what is returned ends: from here on the clock of the database, which is what is read, waits for a table.</summary>
     public static async Task<IAsyncDisposable> LockReadsAsync(this Site site)
     {
-        var connection = await site.Database.OpenAsync();
-        await connection.ExecuteAsync("BEGIN; LOCK TABLE gate IN ACCESS EXCLUSIVE MODE");
-        return connection;
+        await site.ExecuteAsync("""
+            CREATE TABLE gate (id INT);
+            CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM public.gate; RETURN timeofday()::timestamptz; END $$;
+            """);
+        return await site.LockAsync("gate");
     }
-
-    /// <summary>Puts a gate before the clock of the database, which is what is read.</summary>
-    public static Task PrepareReadsAsync(this Site site) => site.ExecuteAsync("""
-        CREATE TABLE gate (id INT);
-        CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM gate; RETURN pg_catalog.clock_timestamp(); END $$;
-        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$;
-        """);
 }
