@@ -70,10 +70,10 @@ public sealed partial class TemplatePackage : IAsyncLifetime
         Command.RunAsync(directory, "dotnet new prodapi --debug:custom-hive", [Hive, .. arguments]);
 
     /// <summary>The same, restored: what a command on it needs.</summary>
-    internal async Task<string> NewRestoredAsync(string name = "Shop")
+    internal async Task<string> NewRestoredAsync(string name = "Shop", params string[] arguments)
     {
         var directory = NewFolder();
-        (await NewAsync(directory, "-n", name)).MustSucceed();
+        (await NewAsync(directory, ["-n", name, .. arguments])).MustSucceed();
         return Path.Combine(directory, name);
     }
 
