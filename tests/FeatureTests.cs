@@ -25,6 +25,24 @@ public partial class FeatureTests(TemplatePackage package)
         (await Command.RunAsync(shop, "dotnet test tests/Servers --no-build --filter FullyQualifiedName~.InvoiceTests|FullyQualifiedName~.OrderLineTests|FullyQualifiedName~.SchemaFaultTests")).MustSucceed();
     }
 
+    /// <summary>Which has nothing else to write, so all that the template needs of the service is seen to be there.</summary>
+    [Fact]
+    public async Task Adds_a_resource_to_a_service_without_the_sample()
+    {
+        var shop = await package.NewRestoredAsync("Shop", "--sample", "false");
+
+        (await package.NewFeatureAsync(shop, "-o", "src/Shop", "-n", "Invoice")).MustSucceed();
+
+        (await Command.RunAsync(shop, "dotnet build -warnaserror")).MustSucceed();
+        (await Command.RunAsync(shop, "dotnet format --verify-no-changes --no-restore")).MustSucceed();
+        (await Command.RunAsync(shop, "dotnet test tests/Unit --no-build")).MustSucceed();
+        (await Command.RunAsync(shop, "dotnet test tests/Integration --no-build")).MustSucceed();
+        if (Environment.GetEnvironmentVariable("TEMPLATE_TESTS") != "full")
+            return;
+        (await Command.RunAsync(shop, "dotnet test tests/EndToEnd --no-build")).MustSucceed();
+        (await Command.RunAsync(shop, "dotnet test tests/Servers --no-build")).MustSucceed();
+    }
+
     [Theory]
     [InlineData("Invoice", "Invoice", "invoices")]
     [InlineData("order-line", "OrderLine", "order_lines")]

@@ -11,6 +11,7 @@ public partial class OptionTests(TemplatePackage package)
     /// <summary>Each value that leaves something out, and the words that go with it. The files that go are in Approved/files.txt.</summary>
     internal static readonly Dictionary<string, string> Off = new()
     {
+        ["--sample false"] = @"\borders\b|\border(id|item|job|line|s?_|service|settings|status|tests?|repository|controller|request|response)|\b(an|each|every|one|first|place\w*|your|another|cancel\w*) order\b(?! (of|in|by))|\bsku|\bproducts?\b|product(s_|id|body|service|tests|repository|controller|request|response)|payment|receipt|charg(e|ing)|money|storefront/?sample|\bTEA-|coffee|FILTER-100|grinder|sandbox|\bcents\b|minor units|(?<!con)currency|polly:|\bretries, timeouts",
         ["--cache memory"] = "redis(?!patch)",
         ["--jobs database"] = @"rabbit|amqp|broker|relay|quorum|(?<!ActivityKind\.)consum",
         ["--auth none"] = @"jwt|bearer|(the|an|another|token) issuer|_issuer|audience|(?<!\.)\b401\b|\bUnauthorized\b|Unauthenticated|(?<!Security\.)\bAuthentication\b|RequireAuthorization|AllowAnonymous|ClaimsPrincipal|\bScopes\.|its scope|:(read|write)\b|\bsub\b|userId|UserSecrets",

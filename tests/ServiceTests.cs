@@ -12,11 +12,19 @@ public class ServiceTests(TemplatePackage package)
     [Theory]
     [InlineData("this repository", "## The first order")]
     [InlineData("the service", "## First order")]
-    public async Task The_first_order_of_the_readme_is_placed_and_paid(string readmeOf, string title)
+    public async Task The_first_order_of_the_readme_is_placed_and_paid(string readmeOf, string title) =>
+        Regex.Matches(await SessionAsync(readmeOf, title), "\"status\":\"([a-z]+)\"").Select(status => status.Groups[1].Value).Should().Equal("pending", "paid");
+
+    [Fact]
+    public async Task Without_the_sample_the_first_call_of_the_readme_is_answered_with_the_time() =>
+        (await SessionAsync("the service", "## First call", "--sample", "false")).Should().MatchRegex(@"^\{""databaseTime"":""\d{4}-\d\d-\d\dT[^""]+""\}\n$");
+
+    /// <returns>What the session printed.</returns>
+    private async Task<string> SessionAsync(string readmeOf, string title, params string[] arguments)
     {
         var directory = package.NewFolder();
         var port = FreePort();
-        (await package.NewAsync(directory, "-n", "Shop", "--port", port)).MustSucceed();
+        (await package.NewAsync(directory, ["-n", "Shop", "--port", port, .. arguments])).MustSucceed();
         var shop = Path.Combine(directory, "Shop");
         (await Command.RunAsync(shop, "dotnet build src/Shop")).MustSucceed();
         // The signing key of the tokens goes to the user's secrets: here to those of a user who exists for this test only.
@@ -26,9 +34,7 @@ public class ServiceTests(TemplatePackage package)
 
         await using var service = await RunningService.StartAsync(shop, user, Commands.Run);
         service.Client.BaseAddress!.Port.ToString(CultureInfo.InvariantCulture).Should().Be(port);
-        var answers = (await Command.RunAsync(shop, user, "bash -e -c", session)).MustSucceed().Output;
-
-        Regex.Matches(answers, "\"status\":\"([a-z]+)\"").Select(status => status.Groups[1].Value).Should().Equal("pending", "paid");
+        return (await Command.RunAsync(shop, user, "bash -e -c", session)).MustSucceed().Output;
     }
 
     [Fact]

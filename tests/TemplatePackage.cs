@@ -70,16 +70,16 @@ public sealed partial class TemplatePackage : IAsyncLifetime
         Command.RunAsync(directory, "dotnet new prodapi --debug:custom-hive", [Hive, .. arguments]);
 
     /// <summary>The same, restored: what a command on it needs.</summary>
-    internal async Task<string> NewRestoredAsync(string name = "Shop")
+    internal async Task<string> NewRestoredAsync(string name = "Shop", params string[] arguments)
     {
         var directory = NewFolder();
-        (await NewAsync(directory, "-n", name)).MustSucceed();
+        (await NewAsync(directory, ["-n", name, .. arguments])).MustSucceed();
         return Path.Combine(directory, name);
     }
 
     /// <summary>The types of the service, but for those within others.</summary>
     internal IReadOnlyList<string> Types() =>
-        [.. Directory.GetFiles(Path.Combine(Checkout, "content/src"), "*.cs", SearchOption.AllDirectories)
+        [.. ((string[])["content/src", "template/ping/src"]).SelectMany(folder => Directory.GetFiles(Path.Combine(Checkout, folder), "*.cs", SearchOption.AllDirectories))
             .SelectMany(File.ReadLines).Select(line => Declaration().Match(line).Groups[1].Value).Where(name => name.Length > 0)];
 
     /// <summary>Runs `dotnet new prodapi-feature` with these arguments in this folder.</summary>

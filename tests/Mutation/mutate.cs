@@ -155,7 +155,7 @@ Mutation[] mutations =
     new("28, 34", "the share of a caller while Redis is away", "CallerLimiter", ": Counted(Local(permitCount), \"memory\");", ": Counted(new Lease(true, TimeSpan.Zero, 0), \"memory\");", "Servers/RedisTests.Without_Redis"),
     new("46", "that it takes no work while memory is short", "Limits", "http.IsProbe() || !memory.IsHigh()", "http.IsProbe() || memory is not null", "Integration/LimitTests.Short_of_memory"),
     new("46", "that probes answer while memory is short", "Limits", "http.IsProbe() || !memory.IsHigh()", "!memory.IsHigh()", "Integration/LimitTests.Short_of_memory"),
-    new("46", "how short memory is", "Limits", "last.MemoryLoadBytes >= last.HighMemoryLoadThresholdBytes", "last.MemoryLoadBytes < 0", "EndToEnd/OrderTests.At_the_end"),
+    new("46", "how short memory is", "Limits", "last.MemoryLoadBytes >= last.HighMemoryLoadThresholdBytes", "last.MemoryLoadBytes < 0", "EndToEnd/MemoryTests.At_the_end"),
     new("46", "the end of a shortage", "Limits", "return _isHigh = isHigh;", "return _isHigh |= isHigh;", "Integration/LimitTests.Short_of_memory"),
     new("46", "that the rest is sent away at once", "Limits", "PermitLimit = settings.ConcurrentRequests }", "PermitLimit = settings.ConcurrentRequests, QueueLimit = 100_000 }", "Servers/DatabaseFaultTests.Under_ten_times"),
 
@@ -264,7 +264,7 @@ Mutation[] mutations =
     new("44", "the key of a charge", "PaymentGateway", "{ IdempotencyKey, orderId }", "{ IdempotencyKey, Guid.NewGuid().ToString() }", "EndToEnd/OrderTests.An_order_is_placed"),
     new("44", "the time of one try", "PaymentGateway", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TryTimeoutSeconds);", "resilience.AttemptTimeout.Timeout = TimeSpan.FromSeconds(settings.TimeoutSeconds);", "EndToEnd/PaymentTests.A_provider_that_hangs"),
     new("44", "the breaker", "PaymentGateway", "resilience.Retry.Delay =", "resilience.CircuitBreaker.MinimumThroughput = 1_000_000;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_provider_that_keeps_failing"),
-    new("46", "that others may fill the machine", "Limits", "            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody", ";", "EndToEnd/OrderTests.While_others"),
+    new("46", "that others may fill the machine", "Limits", "            && Environment.WorkingSet > last.TotalAvailableMemoryBytes / 2; // else others fill the machine, and shedding helps nobody", ";", "EndToEnd/MemoryTests.While_others"),
     new("44", "Retry-After", "PaymentGateway", "resilience.Retry.Delay =", "resilience.Retry.ShouldRetryAfterHeader = false;\n            resilience.Retry.Delay =", "EndToEnd/PaymentTests.A_busy_provider"),
     new("45", "that redirects are not followed", "PaymentGateway", "AllowAutoRedirect = false", "AllowAutoRedirect = true", "EndToEnd/PaymentTests.A_redirect"),
     new("45", "the size of an answer", "PaymentGateway", "http.MaxResponseContentBufferSize = 64 * 1024;", "", "EndToEnd/PaymentTests.An_answer_of_a_megabyte"),

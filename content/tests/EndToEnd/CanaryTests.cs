@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http.Headers;
 using System.Text;
 
 namespace EndToEnd;
@@ -24,16 +23,15 @@ public sealed class CanaryTests
             //#if (jobs == "rabbitmq")
             $"ConnectionStrings__RabbitMq=amqp://u:{Password}@127.0.0.1:1/",
             //#endif
-            $"Payments__BaseUrl={site.Provider.Address.Replace("://", $"://u:{Password}@", StringComparison.Ordinal)}",
+            .. Operations.ProviderSettings.Select(key => $"{key}={site.Provider.Address.Replace("://", $"://u:{Password}@", StringComparison.Ordinal)}"),
         ]);
         using var http = site.Client(service);
         var seen = new StringBuilder();
 
-        await http.PutProductAsync();
-        await http.PlaceOrderAsync();
+        await site.BeginAsync(http);
         foreach (var canary in (string[])[Token, Password, Mail])
         {
-            foreach (var request in Requests(canary))
+            foreach (var request in Operations.Requests(canary))
             {
                 using var answer = await http.SendAsync(request);
                 if (answer.StatusCode >= HttpStatusCode.BadRequest && !request.Options.Any())
@@ -49,7 +47,7 @@ public sealed class CanaryTests
 
         seen.AppendJoin('\n', service.Lines);
         collector.Received.Select(each => each.Path).Distinct().Should().BeEquivalentTo("/v1/traces", "/v1/metrics", "/v1/logs");
-        collector.Texts("/v1/traces").Should().Contain(text => text.Contains("/v1/products/{sku}"), "else nothing was traced");
+        collector.Texts("/v1/traces").Should().Contain(text => text.Contains(Operations.Path), "else nothing was traced");
         seen.AppendJoin('\n', collector.Received.Select(each => each.Path).Distinct().SelectMany(collector.Texts));
         //#if (auth == "jwt")
         seen.ToString().Should().NotContainAny(http.DefaultRequestHeaders.Authorization!.Parameter!.Split('.'));
@@ -75,7 +73,7 @@ public sealed class CanaryTests
         using var http = site.Client(service);
         var seen = new StringBuilder();
 
-        foreach (var path in (string[])["/v1/products", "/v1/orders", "/health/ready", "/metrics"])
+        foreach (var path in (string[])[Operations.Path, "/health/ready", "/metrics"])
             seen.AppendLine(await (await http.GetAsync(path)).Content.ReadAsStringAsync());
         foreach (var verb in (string[][])[["check"], ["check", "--json"], ["jobs"]])
             seen.AppendLine((await site.RunAsync(verb, settings)).Output);
@@ -84,41 +82,6 @@ public sealed class CanaryTests
 
         seen.AppendJoin('\n', service.Lines).ToString().Should().Contain("ConnectionStrings__Database");
         Around(seen.ToString()).Should().BeEmpty();
-    }
-
-    /// <summary>The canary in every place that a request has. A caller may read the names of its own members again, and nobody else.</summary>
-    private static IEnumerable<HttpRequestMessage> Requests(string canary)
-    {
-        var escaped = Uri.EscapeDataString(canary);
-        foreach (var path in (string[])[$"/{escaped}", $"/v1/products/{escaped}", $"/v1/products/{escaped.ToUpperInvariant()}", $"/v1/orders/{escaped}", $"/v1/products?after={escaped}", $"/v1/products?limit={escaped}", $"/v1/products?q={escaped}&q={escaped}", $"/v1/orders?status={escaped}"])
-            yield return new(HttpMethod.Get, path);
-        foreach (var name in (string[])["Authorization", "Cookie", "Accept", "Idempotency-Key", "If-None-Match", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "X-Api-Key", "traceparent", "baggage"])
-            yield return With(new(HttpMethod.Get, "/v1/orders"), name, name == "baggage" ? $"user={escaped}" : canary);
-        //#if (auth == "jwt")
-        foreach (var scheme in (string[])["Bearer ", "Basic "])
-            yield return With(new(HttpMethod.Get, "/v1/orders"), "Authorization", scheme + canary);
-        //#endif
-        foreach (var (name, amount, currency) in ((string, string, string)[])[($"\"{canary}\"", "1", "EUR"), ("1", "1", "EUR"), ($"\"{canary}\"", $"\"{canary}\"", "EUR"), ("\"Tea\"", "1", canary), ($"\"{canary}", "1", "EUR"), (canary, "1", "EUR")])
-            yield return With(Put($$$"""{"name":{{{name}}},"price":{"amount":{{{amount}}},"currency":"{{{currency}}}"}}"""), "If-None-Match", "*");
-        yield return With(Put("{}"), "If-Match", $"\"{canary}\"");
-        yield return With(Put("{}", "text/" + escaped.Replace('%', 'x')), "If-None-Match", "*");
-        yield return With(Post("""{"items":[{"sku":"TEA-1","quantity":1}]}"""), "Idempotency-Key", canary);
-        yield return With(Post("""{"items":[{"sku":"TEA-1","quantity":2}]}"""), "Idempotency-Key", canary);
-        yield return With(Post("""{"items":[{"sku":"TEA-1","quantity":2}]}"""), "Idempotency-Key", canary + " and more");
-        yield return With(Post($$"""{"items":[{"sku":"{{canary.ToUpperInvariant()}}","quantity":1}]}"""), "Idempotency-Key", "1");
-        var named = Post($$"""{"{{canary}}":1}""");
-        named.Options.Set(new("echo"), true);
-        yield return With(named, "Idempotency-Key", "1");
-
-        static HttpRequestMessage With(HttpRequestMessage request, string name, string value)
-        {
-            request.Headers.TryAddWithoutValidation(name, value);
-            return request;
-        }
-
-        static HttpRequestMessage Put(string body, string type = "application/json") => new(HttpMethod.Put, "/v1/products/" + Guid.NewGuid().ToString("N").ToUpperInvariant()) { Content = Body(body, type) };
-        static HttpRequestMessage Post(string body) => new(HttpMethod.Post, "/v1/orders") { Content = Body(body, "application/json") };
-        static StringContent Body(string body, string type) => new(body, new MediaTypeHeaderValue(type));
     }
 
     /// <summary>Where the canary sits.</summary>

@@ -8,48 +8,43 @@ public sealed class JobTests
     public async Task A_job_whose_process_is_killed_runs_again_and_its_effect_exists_once()
     {
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = Provider.Hang;
-        string order;
+        site.Provider.Answering = Provider.Hang;
+        string key;
         await using (var killed = await site.ServeAsync())
         {
             using var before = site.Client(killed);
-            await before.PutProductAsync();
-            order = await before.PlaceOrderAsync();
-            await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
+            key = await site.BeginAsync(before);
+            await Eventually.TrueAsync(() => !site.Provider.Calls.IsEmpty);
             killed.Kill();
             (await killed.ExitAsync()).Should().NotBe(0);
         }
-        site.Provider.Charging = Provider.Approve;
+        site.Provider.Answering = Provider.Approve;
 
         await using var service = await site.ServeAsync();
         await EndLeasesAsync(site);
 
-        using var http = site.Client(service);
-        await http.SettledAsync(order, "paid");
-        await site.QuietAsync(receipts: 1);
-        (await site.QueryAsync<string>("SELECT order_id FROM receipts")).Should().Equal(order);
-        site.Provider.Charges.Should().HaveCount(2).And.OnlyContain(charge => charge.Key == order);
+        await site.QuietAsync(effects: 1);
+        (await site.EffectsAsync()).Should().Equal(key);
+        site.Provider.Calls.Should().HaveCount(2).And.OnlyContain(call => call.Key == key);
     }
 
     [Fact, Trait("Readiness", "38")]
-    public async Task Thirty_orders_outlive_three_kills_none_lost_and_none_settled_twice()
+    public async Task Thirty_jobs_outlive_three_kills_none_lost_and_none_done_twice()
     {
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = async (call, http) =>
+        site.Provider.Answering = async (call, http) =>
         {
             await Task.Delay(call % 5 * 10); // so that kills hit jobs at different points
             await Provider.Approve(call, http);
         };
-        var orders = new List<string>();
-        foreach (var charges in (int[])[4, 12, 20])
+        var keys = new List<string>();
+        foreach (var calls in (int[])[4, 12, 20])
         {
             await using var killed = await site.ServeAsync();
             using var http = site.Client(killed);
-            if (orders.Count == 0)
-                await http.PutProductAsync();
             for (var i = 0; i < 10; i++)
-                orders.Add(await http.PlaceOrderAsync());
-            await Eventually.TrueAsync(() => site.Provider.Charges.Count >= charges);
+                keys.Add(await site.BeginAsync(http));
+            await Eventually.TrueAsync(() => site.Provider.Calls.Count >= calls);
             killed.Kill();
             await killed.ExitAsync();
             await EndLeasesAsync(site);
@@ -57,10 +52,9 @@ public sealed class JobTests
 
         await using var service = await site.ServeAsync();
 
-        await site.QuietAsync(receipts: orders.Count);
-        (await site.QueryAsync<string>("SELECT id FROM orders WHERE status = 'paid'")).Should().BeEquivalentTo(orders);
-        (await site.QueryAsync<string>("SELECT order_id FROM receipts")).Should().BeEquivalentTo(orders);
-        site.Provider.Charges.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(orders);
+        await site.QuietAsync(keys.Count);
+        (await site.EffectsAsync()).Should().BeEquivalentTo(keys);
+        site.Provider.Calls.Select(call => call.Key).Distinct().Should().BeEquivalentTo(keys);
     }
 
     [Fact, Trait("Readiness", "39")]
@@ -69,11 +63,10 @@ public sealed class JobTests
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync();
         using var http = site.Client(service);
-        await http.PutProductAsync();
 
         await site.AddJobAsync("poison", "unheard-of");
         await DiedAsync(1);
-        await http.SettledAsync(await http.PlaceOrderAsync(), "paid");
+        await site.DoneAsync(await site.BeginAsync(http));
         (await site.QueryAsync<(int, int, string)>("SELECT state, attempt, last_error FROM outbox WHERE id = 'poison'")).Should().Equal((1, 1, "There is no handler for jobs of type unheard-of."));
         await MeasuredAsync(http, "jobs_dead", 1);
 
@@ -91,34 +84,32 @@ public sealed class JobTests
     public async Task A_job_that_keeps_failing_is_dead_after_its_attempts_and_done_when_replayed_after_the_repair()
     {
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = Provider.Fail;
+        site.Provider.Answering = Provider.Fail;
         await using var service = await site.ServeAsync("Jobs__MaxAttempts=3", "Jobs__BackoffSeconds=0.05");
         using var http = site.Client(service);
-        await http.PutProductAsync();
-        var order = await http.PlaceOrderAsync();
+        var key = await site.BeginAsync(http);
 
         var died = await service.LineAsync(line => line.Is("Died"));
 
-        died.Text("reason").Should().Be("The payment provider answered 500.");
+        died.Text("reason").Should().Be(Operations.Failure);
         died.GetProperty("attempt").GetInt32().Should().Be(3);
         service.Log.Where(line => line.Is("Failed")).Select(line => line.GetProperty("attempt").GetInt32()).Should().Equal(1, 2);
-        (await http.StatusAsync(order)).Should().Be("pending");
-        site.Provider.Charging = Provider.Approve;
+        (await site.EffectsAsync()).Should().BeEmpty();
+        site.Provider.Answering = Provider.Approve;
         (await site.RunAsync(["jobs", "replay", "all"])).ExitCode.Should().Be(0);
-        await http.SettledAsync(order, "paid");
+        await site.DoneAsync(key);
     }
 
     [Fact]
     public async Task What_waits_is_measured_also_while_the_worker_is_busy()
     {
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = Provider.Hang;
+        site.Provider.Answering = Provider.Hang;
         await using var service = await site.ServeAsync("Jobs__Concurrency=1", "ConnectionStrings__RabbitMq"); // with a broker they are no longer here to be measured
         using var http = site.Client(service);
-        await http.PutProductAsync();
 
         for (var i = 0; i < 5; i++)
-            await http.PlaceOrderAsync();
+            await site.BeginAsync(http);
 
         await MeasuredAsync(http, "jobs_ready", 5);
     }

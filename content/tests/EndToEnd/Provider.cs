@@ -8,9 +8,9 @@ using Microsoft.AspNetCore.Http;
 namespace EndToEnd;
 
 /// <param name="At">Of <see cref="Stopwatch.GetTimestamp"/>.</param>
-internal sealed record Charge(string Path, string Key, long At);
+internal sealed record Call(string Path, string Key, long At);
 
-/// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the payment provider.</summary>
+/// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the provider that jobs ask.</summary>
 internal sealed partial class Provider : IAsyncDisposable
 {
     private readonly WebApplication _app;
@@ -28,10 +28,10 @@ internal sealed partial class Provider : IAsyncDisposable
     public string Address => _app.Urls.Single();
 
     /// <summary>Every request that is none for the issuer, in the order of arrival.</summary>
-    public ConcurrentQueue<Charge> Charges { get; } = new();
+    public ConcurrentQueue<Call> Calls { get; } = new();
 
-    /// <summary>What the n-th charge, from 1 on, is answered with.</summary>
-    public Func<int, HttpContext, Task> Charging { get; set; } = Approve;
+    /// <summary>What the n-th call, from 1 on, is answered with.</summary>
+    public Func<int, HttpContext, Task> Answering { get; set; } = Approve;
 
     public static Task Approve(int call, HttpContext http) => http.Response.WriteAsJsonAsync(new { status = "approved" });
 
@@ -71,7 +71,7 @@ internal sealed partial class Provider : IAsyncDisposable
         if (AnswerAsIssuer(http) is { } answer)
             return answer;
         //#endif
-        Charges.Enqueue(new Charge(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
-        return Charging(Interlocked.Increment(ref _calls), http);
+        Calls.Enqueue(new Call(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
+        return Answering(Interlocked.Increment(ref _calls), http);
     }
 }

@@ -16,21 +16,21 @@ public sealed class SecurityEventTests
         using var http = site.Client(service);
 
         //#if (auth == "jwt")
-        await RepeatAsync(3, HttpStatusCode.Unauthorized, () => GetAsync("/v1/orders", null));
-        await RepeatAsync(2, HttpStatusCode.Forbidden, () => GetAsync("/v1/orders", "powerless"));
-        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "clumsy"));
+        await RepeatAsync(3, HttpStatusCode.Unauthorized, () => GetAsync(Operations.Path, null));
+        await RepeatAsync(2, HttpStatusCode.Forbidden, () => GetAsync(Operations.Path, "powerless"));
+        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync(Operations.Path + "?q=%00", "clumsy"));
         //#endif
-        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "searching"));
+        await RepeatAsync(20, HttpStatusCode.BadRequest, () => GetAsync(Operations.Path + "?q=%00", "searching"));
         (await CountAsync("ManyBadRequests")).Should().Be(0);
-        await RepeatAsync(4, HttpStatusCode.BadRequest, () => GetAsync("/v1/products?limit=no", "searching"));
+        await RepeatAsync(4, HttpStatusCode.BadRequest, () => GetAsync(Operations.Path + "?q=%00", "searching"));
         for (var i = 0; i < 2; i++)
         {
             await using var wire = await site.ConnectAsync(service);
-            await wire.SendAsync("GET /v1/products HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n");
+            await wire.SendAsync($"GET {Operations.Path} HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n");
             (await wire.ReceiveAsync("\r\n")).Should().StartWith("HTTP/1.1 400");
         }
-        await RepeatAsync(2, HttpStatusCode.OK, () => GetAsync("/v1/products", "forger", ("X-Forwarded-For", "6.6.6.6")));
-        var greedy = await Task.WhenAll(Enumerable.Range(0, 45).Select(_ => GetAsync("/v1/products", "greedy")));
+        await RepeatAsync(2, HttpStatusCode.OK, () => GetAsync(Operations.Path, "forger", ("X-Forwarded-For", "6.6.6.6")));
+        var greedy = await Task.WhenAll(Enumerable.Range(0, 45).Select(_ => GetAsync(Operations.Path, "greedy")));
         greedy.Should().Contain(HttpStatusCode.TooManyRequests);
 
         foreach (var (name, id, count, user) in new (string, int, int, string?)[]
@@ -54,7 +54,7 @@ public sealed class SecurityEventTests
             //#endif
             line.Text("traceId").Should().NotBeNullOrEmpty();
         }
-        (await service.LineAsync(line => line.Is("ManyBadRequests"))).Text("route").Should().Be("/v1/products/");
+        (await service.LineAsync(line => line.Is("ManyBadRequests"))).Text("route").Should().StartWith(Operations.Path);
 
         async Task<HttpStatusCode> GetAsync(string path, string? user, params (string Name, string Value)[] headers)
         {

@@ -1,11 +1,14 @@
 using System.Net;
+//#if (sample)
 using System.Net.Security;
+//#endif
 using System.Net.Sockets;
 
 namespace EndToEnd;
 
 public sealed class ShutdownTests
 {
+    //#if (sample)
     [Fact, Trait("Readiness", "36")]
     public async Task On_SIGTERM_it_is_not_ready_at_once_serves_on_for_the_drain_finishes_what_runs_and_exits_with_0()
     {
@@ -54,22 +57,22 @@ public sealed class ShutdownTests
         }
     }
 
+    //#endif
     [Fact, Trait("Readiness", "36")]
     public async Task On_SIGTERM_a_job_that_runs_is_finished_and_none_is_begun()
     {
         var answer = new TaskCompletionSource();
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = async (call, http) =>
+        site.Provider.Answering = async (call, http) =>
         {
             await answer.Task;
             await Provider.Approve(call, http);
         };
         await using var service = await site.ServeAsync("Jobs__Concurrency=1");
         using var http = site.Client(service);
-        await http.PutProductAsync();
-        var first = await http.PlaceOrderAsync();
-        await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
-        var second = await http.PlaceOrderAsync();
+        var first = await site.BeginAsync(http);
+        await Eventually.TrueAsync(() => !site.Provider.Calls.IsEmpty);
+        var second = await site.BeginAsync(http);
         var held = await site.Database.HoldWritesAsync(); // the job gets its answer, but cannot write it yet
         answer.SetResult();
 
@@ -79,12 +82,12 @@ public sealed class ShutdownTests
         await held.DisposeAsync();
 
         (await service.ExitAsync()).Should().Be(0);
-        (await site.QueryAsync<string>("SELECT id FROM orders WHERE status = 'paid'")).Should().Equal(first);
-        (await site.ValueAsync<int>("SELECT count(*) FROM receipts")).Should().Be(0);
-        site.Provider.Charges.Should().HaveCount(1);
+        (await site.EffectsAsync()).Should().Equal(first);
+        (await site.ValueAsync<int>("SELECT count(*) FROM inbox")).Should().Be(1);
+        site.Provider.Calls.Should().HaveCount(1);
         await using var next = await site.ServeAsync();
-        await Eventually.TrueAsync(async () => await site.ValueAsync<int>("SELECT count(*) FROM receipts") == 2);
-        site.Provider.Charges.Select(charge => charge.Key).Should().Equal(first, second);
+        await site.QuietAsync(effects: 2);
+        site.Provider.Calls.Select(call => call.Key).Should().Equal(first, second);
     }
 
     [Fact, Trait("Readiness", "36")]
@@ -92,22 +95,21 @@ public sealed class ShutdownTests
     {
         var answer = new TaskCompletionSource();
         await using var site = await Site.CreateAsync();
-        site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        site.Provider.Answering = Provider.ApproveAfter(() => answer.Task);
         await using var service = await site.ServeAsync("Jobs__Concurrency=1", "Shutdown__DrainSeconds=5"); // longer than the pause between two looks for jobs
         using var http = site.Client(service);
-        await http.PutProductAsync();
-        var first = await http.PlaceOrderAsync();
-        await Eventually.TrueAsync(() => !site.Provider.Charges.IsEmpty);
-        await http.PlaceOrderAsync();
+        var first = await site.BeginAsync(http);
+        await Eventually.TrueAsync(() => !site.Provider.Calls.IsEmpty);
+        await site.BeginAsync(http);
 
         service.Terminate();
         await service.LineAsync(line => line.Is("Draining"));
         answer.SetResult();
 
         (await service.ExitAsync()).Should().Be(0);
-        (await site.QueryAsync<string>("SELECT id FROM orders WHERE status = 'paid'")).Should().Equal(first);
-        (await site.ValueAsync<int>("SELECT count(*) FROM receipts")).Should().Be(0);
-        site.Provider.Charges.Should().HaveCount(1);
+        (await site.EffectsAsync()).Should().Equal(first);
+        (await site.ValueAsync<int>("SELECT count(*) FROM inbox")).Should().Be(1);
+        site.Provider.Calls.Should().HaveCount(1);
     }
 
     private static bool Listens(int port)

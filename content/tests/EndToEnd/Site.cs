@@ -1,7 +1,6 @@
 //#if (auth == "jwt")
 using System.Net.Http.Headers;
 //#endif
-using System.Net.Http.Json;
 using System.Net.Security;
 using System.Net.Sockets;
 //#if (auth == "jwt")
@@ -16,7 +15,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace EndToEnd;
 
-/// <summary>What one test runs the service in: a folder, a database, certificates, an issuer of tokens and a payment provider.</summary>
+/// <summary>What one test runs the service in: a folder, a database, certificates, an issuer of tokens and a provider.</summary>
 internal sealed class Site : IAsyncDisposable
 {
     //#if (auth == "jwt")
@@ -72,11 +71,9 @@ internal sealed class Site : IAsyncDisposable
             ["Authentication__Schemes__Bearer__ValidAudiences__0"] = Audience,
             //#endif
             ["AllowedHosts"] = "127.0.0.1",
-            ["Payments__BaseUrl"] = Provider.Address,
-            ["Orders__CancelWindowSeconds"] = "0",
             ["Shutdown__DrainSeconds"] = "0",
         };
-        foreach (var (key, value) in Database.Settings)
+        foreach (var (key, value) in Database.Settings.Concat(Operations.Settings(Provider)))
             environment[key.Replace(":", "__", StringComparison.Ordinal)] = value;
         foreach (var setting in settings)
         {
@@ -91,7 +88,7 @@ internal sealed class Site : IAsyncDisposable
     /// <summary>In Development, with no provider, and with keys as `dotnet user-jwts` makes them.</summary>
     public string[] Development =>
     [
-        "ASPNETCORE_ENVIRONMENT=Development", "Payments__BaseUrl",
+        "ASPNETCORE_ENVIRONMENT=Development", .. Operations.ProviderSettings,
         //#if (auth == "jwt")
         "Authentication__Schemes__Bearer__Authority",
         "Authentication__Schemes__Bearer__SigningKeys__0__Issuer=dotnet-user-jwts",
@@ -155,10 +152,6 @@ internal sealed class Site : IAsyncDisposable
         await connection.ExecuteAsync(sql, parameters);
     }
 
-    /// <summary>Waits until so many receipts are filed and no job waits in the database: without the first, one may still be on its way.</summary>
-    public Task QuietAsync(int receipts) => Eventually.TrueAsync(async () =>
-        await ValueAsync<int>("SELECT count(*) FROM receipts") >= receipts && await ValueAsync<int>("SELECT count(*) FROM outbox") == 0);
-
     public Task AddJobAsync(string id, string type) =>
         ExecuteAsync("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES (@id, @type, @body, 0, 0)", new { id, type, body = "{}"u8.ToArray() });
 
@@ -179,44 +172,6 @@ internal sealed class Site : IAsyncDisposable
 
 internal static class Calls
 {
-    public static async Task PutProductAsync(this HttpClient http, string sku = "TEA-1", long amount = 1250)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Put, $"/v1/products/{sku}")
-        {
-            Headers = { { "If-None-Match", "*" } },
-            Content = JsonContent.Create(new { name = "Tea", price = new { amount, currency = "EUR" } }),
-        };
-        using var answer = await http.SendAsync(request);
-        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
-    }
-
-    /// <returns>The id of the order.</returns>
-    public static async Task<string> PlaceOrderAsync(this HttpClient http, string sku = "TEA-1")
-    {
-        using var answer = await http.TryOrderAsync(sku);
-        answer.StatusCode.Should().Be(System.Net.HttpStatusCode.Created);
-        return await answer.OrderIdAsync();
-    }
-
-    /// <summary>Whatever the answer is.</summary>
-    public static async Task<HttpResponseMessage> TryOrderAsync(this HttpClient http, string sku = "TEA-1")
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/orders")
-        {
-            Headers = { { "Idempotency-Key", Guid.NewGuid().ToString() } },
-            Content = JsonContent.Create(new { items = new[] { new { sku, quantity = 2 } } }),
-        };
-        return await http.SendAsync(request);
-    }
-
-    public static async Task<string> OrderIdAsync(this HttpResponseMessage answer) => (await answer.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("id").GetString()!;
-
-    public static async Task<string> StatusAsync(this HttpClient http, string orderId) =>
-        (await http.GetFromJsonAsync<JsonElement>($"/v1/orders/{orderId}")).GetProperty("status").GetString()!;
-
-    public static Task SettledAsync(this HttpClient http, string orderId, string status) =>
-        Eventually.TrueAsync(async () => await http.StatusAsync(orderId) == status);
-
     public static Task SendAsync(this Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
 
     /// <summary>What comes up to the given end, or all where the other side closes first.</summary>

@@ -17,7 +17,7 @@ public sealed class TokenTests
         foreach (var token in (string[])[stranger.Token("ann"), site.DevelopmentToken("ann"), "nonsense"])
         {
             using var http = site.Client(service, token);
-            using var answer = await http.GetAsync("/v1/orders");
+            using var answer = await http.GetAsync(Operations.Path);
             answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
         }
     }
@@ -34,7 +34,7 @@ public sealed class TokenTests
         {
             var key = new SymmetricSecurityKey(secret) { KeyId = "1" };
             using var http = site.Client(service, Provider.Token("ann", site.Provider.Address, new SigningCredentials(key, SecurityAlgorithms.HmacSha256)));
-            using var answer = await http.GetAsync("/v1/orders");
+            using var answer = await http.GetAsync(Operations.Path);
             answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
         }
     }
@@ -45,14 +45,14 @@ public sealed class TokenTests
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync();
         using var before = site.Client(service);
-        (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await before.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
 
         for (var time = 0; time < 2; time++) // the first time the issuer is asked at once, the second only after a while
         {
             site.Provider.RotateKey();
             using var after = site.Client(service);
-            await Eventually.TrueAsync(async () => (await after.GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK);
-            (await before.GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.Unauthorized);
+            await Eventually.TrueAsync(async () => (await after.GetAsync(Operations.Path)).StatusCode == HttpStatusCode.OK);
+            (await before.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.Unauthorized);
         }
     }
 
@@ -63,7 +63,7 @@ public sealed class TokenTests
         await using var service = await site.ServeAsync("Authentication__Schemes__Bearer__Authority=https://127.0.0.1:1");
         using var http = site.Client(service);
 
-        using var answer = await http.GetAsync("/v1/orders");
+        using var answer = await http.GetAsync(Operations.Path);
 
         answer.StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
         (await service.LineAsync(line => line.Text("level") == "Warning" && line.Text("message")!.Contains("issuer of tokens", StringComparison.Ordinal))).Should().NotBeNull();
@@ -81,7 +81,7 @@ public sealed class TokenTests
         foreach (var token in tokens.Values)
         {
             using var http = site.Client(service, token);
-            using var answer = await http.GetAsync("/v1/orders");
+            using var answer = await http.GetAsync(Operations.Path);
             answer.StatusCode.Should().Be(HttpStatusCode.Unauthorized);
         }
 

@@ -5,7 +5,7 @@ namespace EndToEnd;
 
 public sealed class TraceTests
 {
-    /// <summary>Over HTTP, the outbox, the broker and SQL where they are servers, the payment provider, and the second job.</summary>
+    /// <summary>Over HTTP, the outbox, the broker and SQL where they are servers, the provider, and what follows.</summary>
     [Fact, Trait("Readiness", "55")]
     public async Task A_request_and_all_that_follows_from_it_are_one_trace()
     {
@@ -14,22 +14,20 @@ public sealed class TraceTests
         await using var collector = await Collector.StartAsync();
         await using var service = await site.ServeAsync(collector.Settings);
         using var http = site.Client(service);
-        await http.PutProductAsync();
+        await site.DoneAsync(await site.BeginAsync(http));
         var trace = Guid.NewGuid().ToString("N");
         http.DefaultRequestHeaders.Add("traceparent", $"00-{trace}-{Caller}-01");
-        var order = await http.PlaceOrderAsync();
+        var key = await site.BeginAsync(http);
         http.DefaultRequestHeaders.Remove("traceparent");
-        await http.SettledAsync(order, "paid");
-        await site.QuietAsync(receipts: 1);
+        await site.DoneAsync(key);
 
-        await Eventually.TrueAsync(() => Names().Contains("send-receipt"));
+        await Eventually.TrueAsync(() => Operations.Spans.All(Names().Contains));
 
-        Names().Should().Contain("POST /v1/orders/").And.Contain("charge-payment").And.Contain("POST");
         if (TestDatabase.IsServer)
             Sources().Should().Contain("Npgsql").And.Contain("Storefront.JobBroker");
         var all = Spans();
         all.Select(span => span.Parent).Should().BeSubsetOf([Caller, .. all.Select(span => span.Id)], "each span has its parent in the trace");
-        all.Single(span => span.Name == "POST").Parent.Should().Be(all.Single(span => span.Name == "charge-payment").Id, "the call of the provider belongs to the job");
+        all.Single(span => span.Name == "POST").Parent.Should().Be(all.Single(span => span.Name == Operations.Job).Id, "the call of the provider belongs to the job");
         service.Log.Where(line => line.Text("traceId") == trace && line.Is("Request")).Should().ContainSingle();
         collector.Spans.Should().OnlyContain(span => span.Parent.Length > 0 || span.Name.Contains(" /", StringComparison.Ordinal), "what nobody asked for is no trace");
 
@@ -48,7 +46,7 @@ public sealed class TraceTests
         await using var service = await site.ServeAsync([.. collector.Settings, sampler]);
         using var http = site.Client(service);
 
-        await http.GetAsync("/v1/products");
+        await http.GetAsync(Operations.Path);
         service.Terminate();
         await service.ExitAsync();
 
@@ -78,6 +76,6 @@ public sealed class TraceTests
         (await service.ExitAsync()).Should().Be(0);
 
         async Task AskAsync(int count) => await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (_, cancellation) =>
-            (await http.GetAsync("/v1/products", cancellation)).StatusCode.Should().Be(HttpStatusCode.OK));
+            (await http.GetAsync(Operations.Path, cancellation)).StatusCode.Should().Be(HttpStatusCode.OK));
     }
 }

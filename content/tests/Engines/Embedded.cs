@@ -55,11 +55,21 @@ public sealed class TestDatabase : IAsyncDisposable
     }
 
     /// <summary>From here on nothing can connect, until <see cref="RepairAsync"/>.</summary>
-    public Task BreakAsync()
+    public async Task BreakAsync()
     {
         SqliteConnection.ClearAllPools();
         Directory.Move(_folder, _folder + ".away");
-        return System.IO.File.WriteAllTextAsync(_folder, "a file where the folder should be");
+        while (!System.IO.File.Exists(_folder))
+        {
+            try
+            {
+                await System.IO.File.WriteAllTextAsync(_folder, "a file where the folder should be");
+            }
+            catch (UnauthorizedAccessException) // a worker of the service was faster, and made the folder anew
+            {
+                Directory.Delete(_folder, recursive: true);
+            }
+        }
     }
 
     public Task RepairAsync()

@@ -140,7 +140,7 @@ public sealed class TestDatabase : IAsyncDisposable
     public async Task<IAsyncDisposable> HoldWritesAsync()
     {
         var connection = await OpenAsync();
-        await connection.ExecuteAsync("BEGIN; LOCK TABLE orders, outbox, inbox IN EXCLUSIVE MODE");
+        await connection.ExecuteAsync("BEGIN; LOCK TABLE outbox, inbox IN EXCLUSIVE MODE");
         return connection;
     }
 

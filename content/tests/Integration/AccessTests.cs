@@ -1,9 +1,13 @@
 using System.Buffers.Text;
 using System.Net;
+//#if (sample)
 using System.Net.Http.Json;
+//#endif
 using System.Security.Cryptography;
 using System.Text;
+//#if (sample)
 using System.Text.Json.Nodes;
+//#endif
 using FluentAssertions.Execution;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Routing;
@@ -16,7 +20,7 @@ public class AccessTests(SharedHost shared)
 {
     /// <summary>All that is open to everybody.</summary>
     private static readonly string[] Anonymous =
-        ["/health/live", "/health/ready", "/health/startup", "/metrics", "/openapi/{documentName}.json", "/status", "/status/data", "/v1/products/", "/v1/products/{sku}"];
+        ["/health/live", "/health/ready", "/health/startup", "/metrics", "/openapi/{documentName}.json", "/status", "/status/data", .. Api.Open];
 
     private static readonly byte[] ForeignKey = [.. Tokens.Key.Select(each => (byte)~each)];
 
@@ -29,7 +33,7 @@ public class AccessTests(SharedHost shared)
     {
         var client = shared.Host.WithToken(Forged().Single(each => each.Name == name).Token);
 
-        using var answer = await client.GetAsync("/v1/orders");
+        using var answer = await client.GetAsync(Api.Path);
 
         await answer.ShouldBeProblemAsync(401);
         answer.Headers.WwwAuthenticate.ToString().Should().StartWith("Bearer");
@@ -40,8 +44,8 @@ public class AccessTests(SharedHost shared)
     public async Task A_token_counts_alone_and_in_its_header()
     {
         var token = Tokens.Of("u");
-        using var query = await shared.Host.Client().GetAsync($"/v1/orders?access_token={token}");
-        using var cookie = await shared.Host.Client().SendAsync(new HttpRequestMessage(HttpMethod.Get, "/v1/orders") { Headers = { { "Cookie", $"access_token={token}" } } });
+        using var query = await shared.Host.Client().GetAsync($"{Api.Path}?access_token={token}");
+        using var cookie = await shared.Host.Client().SendAsync(new HttpRequestMessage(HttpMethod.Get, Api.Path) { Headers = { { "Cookie", $"access_token={token}" } } });
 
         await query.ShouldBeProblemAsync(401);
         await cookie.ShouldBeProblemAsync(401);
@@ -57,7 +61,7 @@ public class AccessTests(SharedHost shared)
         })
         {
             await using var stream = await shared.Host.ConnectAsync();
-            await stream.WriteAsync(Encoding.ASCII.GetBytes($"GET /v1/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n\r\n"));
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"GET {Api.Path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n\r\n"));
             (await new StreamReader(stream).ReadLineAsync()).Should().StartWith($"HTTP/1.1 {status} ", headers.Replace(token, "...", StringComparison.Ordinal));
         }
     }
@@ -69,19 +73,19 @@ public class AccessTests(SharedHost shared)
         using var all = new AssertionScope();
         foreach (var (scopes, status) in new (object[], int)[]
         {
-            (["orders:read"], 200),
-            (["orders:write orders:read"], 200),
-            (["orders:write", "orders:read"], 200),
-            (["orders:write"], 403),
-            (["orders:read2"], 403),
-            (["ORDERS:READ"], 403),
+            ([Api.Scope], 200),
+            ([$"other:write {Api.Scope}"], 200),
+            (["other:write", Api.Scope], 200),
+            (["other:write"], 403),
+            ([Api.Scope + "2"], 403),
+            ([Api.Scope.ToUpperInvariant()], 403),
             ([""], 403),
         })
         {
-            using var answer = await shared.Host.Client("u", scopes).GetAsync("/v1/orders");
+            using var answer = await shared.Host.Client("u", scopes).GetAsync(Api.Path);
             ((int)answer.StatusCode).Should().Be(status, string.Join(" + ", scopes));
         }
-        using var nobody = await shared.Host.WithToken(Tokens.Make(new() { ["scope"] = "orders:read" })).GetAsync("/v1/orders");
+        using var nobody = await shared.Host.WithToken(Tokens.Make(new() { ["scope"] = Api.Scope })).GetAsync(Api.Path);
         await nobody.ShouldBeProblemAsync(403);
     }
 
@@ -107,10 +111,10 @@ public class AccessTests(SharedHost shared)
     public async Task Every_route_that_is_not_open_wants_a_token_and_its_scope()
     {
         var guarded = Endpoints().Where(endpoint => endpoint.Metadata.GetMetadata<IAllowAnonymous>() is null).ToList();
-        guarded.Should().HaveCountGreaterThan(4);
+        guarded.Should().NotBeEmpty();
         foreach (var endpoint in guarded)
         {
-            var path = endpoint.RoutePattern.RawText!.Replace("{id}", Guid.NewGuid().ToString(), StringComparison.Ordinal).Replace("{sku}", "A", StringComparison.Ordinal);
+            var path = Api.Fill(endpoint.RoutePattern.RawText!);
             var verb = new HttpMethod(endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()!.HttpMethods.Single());
 
             using var anonymous = await shared.Host.Client().SendAsync(new HttpRequestMessage(verb, path));
@@ -132,6 +136,7 @@ public class AccessTests(SharedHost shared)
         user.StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
+    //#if (sample)
     /// <summary>Every route that names an object by its id, whichever there will be; of another's object it says what it says of none.</summary>
     [Fact]
     [Trait("Readiness", "26")]
@@ -158,11 +163,11 @@ public class AccessTests(SharedHost shared)
         (await mine.GetStringAsync($"/v1/orders/{order["id"]}")).Should().Be(before);
     }
 
-    private static Dictionary<string, object> Claims() => new() { ["sub"] = "u", ["scope"] = "orders:read" };
+    private static Dictionary<string, object> Claims() => new() { ["sub"] = "u", ["scope"] = Api.Scope };
 
     private static IEnumerable<(string Name, string Token)> Forged()
     {
-        const string payload = """{"sub":"u","scope":"orders:read","iss":"dotnet-user-jwts","aud":"https://localhost:7443","nbf":1,"exp":4102444800}""";
+        const string payload = $$"""{"sub":"u","scope":"{{Api.Scope}}","iss":"dotnet-user-jwts","aud":"https://localhost:7443","nbf":1,"exp":4102444800}""";
         const string header = """{"alg":"HS256","typ":"JWT"}""";
         using var own = RSA.Create(2048);
         var key = JsonWebKeyConverter.ConvertFromRSASecurityKey(new(own.ExportParameters(includePrivateParameters: false)));

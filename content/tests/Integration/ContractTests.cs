@@ -34,7 +34,9 @@ public class ContractTests(SharedHost shared)
         var document = await DocumentAsync();
         using var all = new AssertionScope();
         var bodies = Operations(document).Select(operation => operation.Node["requestBody"]?["content"]?["application/json"]?["schema"]).OfType<JsonNode>().ToList();
+        //#if (sample)
         bodies.Should().NotBeEmpty();
+        //#endif
         bodies.ForEach(body => Bounded(body, "body"));
 
         void Bounded(JsonNode schema, string path)
@@ -88,7 +90,7 @@ public class ContractTests(SharedHost shared)
     {
         var operations = await OperationsAsync();
 
-        operations.Should().HaveCountGreaterThan(6).And.OnlyHaveUniqueItems(operation => operation.Id);
+        operations.Should().NotBeEmpty().And.OnlyHaveUniqueItems(operation => operation.Id);
         using var all = new AssertionScope();
         foreach (var operation in operations)
         {
@@ -105,10 +107,12 @@ public class ContractTests(SharedHost shared)
                 responses.Select(response => response.Key).Should().Contain(["401", "403"], operation.Id);
             }
             //#endif
+            //#if (sample)
             if (operation.Node["operationId"]!.ToString() is "ListProducts" or "GetProduct")
             {
                 responses.Select(response => response.Key).Should().Contain("304", operation.Id);
             }
+            //#endif
         }
     }
 
@@ -168,7 +172,7 @@ public class ContractTests(SharedHost shared)
             ("Docs:Enabled", enabled.ToString()),
             .. environment == "Production" ? certificate.Settings : [],
             .. environment == "Production"
-                ? [("Authentication:Schemes:Bearer:Authority", "https://tokens.test"), ("Authentication:Schemes:Bearer:ValidAudiences:0", "api"), ("Payments:BaseUrl", "https://payments.test")]
+                ? [("Authentication:Schemes:Bearer:Authority", "https://tokens.test"), ("Authentication:Schemes:Bearer:ValidAudiences:0", "api"), .. Api.Production]
                 : Array.Empty<(string, string)>(),
         ]);
 
@@ -238,9 +242,7 @@ public class ContractTests(SharedHost shared)
         public HttpRequestMessage Request(JsonNode? parameter = null, string? value = null, string? id = null)
         {
             var (place, name) = (parameter?["in"]?.ToString(), parameter?["name"]?.ToString());
-            var path = Path.Replace($"{{{(place == "path" ? name : "")}}}", Uri.EscapeDataString(value ?? ""), StringComparison.Ordinal)
-                .Replace("{id}", id ?? Guid.NewGuid().ToString(), StringComparison.Ordinal)
-                .Replace("{sku}", "COFFEE-1KG", StringComparison.Ordinal);
+            var path = Api.Fill(Path.Replace($"{{{(place == "path" ? name : "")}}}", Uri.EscapeDataString(value ?? ""), StringComparison.Ordinal), id);
             var request = new HttpRequestMessage(new HttpMethod(Verb), place == "query" ? $"{path}?{name}={value!.Replace(" ", "%20", StringComparison.Ordinal)}" : path);
             if (Node["requestBody"]?["content"]?["application/json"]?["schema"] is { } schema)
                 request.Content = Api.Json(Fuzz.Body(schema));

@@ -21,7 +21,7 @@ public class FuzzTests
     [Trait("Readiness", "16")]
     public async Task Every_answer_is_one_that_the_document_has_and_no_wrong_request_is_accepted()
     {
-        await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "3600"));
+        await using var host = await TestHost.StartAsync(settings: Api.Patient);
         var (client, findings, accepted) = (host.Client(), new ConcurrentQueue<string>(), new ConcurrentDictionary<string, int>());
         var fuzz = await Fuzz.OfAsync(host);
 
@@ -100,20 +100,8 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
     public static async Task<Fuzz> OfAsync(TestHost host)
     {
         var client = host.Client("fuzz");
-        for (var order = 0; order < 10; order++)
-        {
-            await client.PlaceAsync();
-        }
-        var orders = (await client.GetFromJsonAsync<JsonObject>("/v1/orders?limit=9"))!;
-        var products = (await client.GetFromJsonAsync<JsonObject>("/v1/products?limit=1"))!;
+        var examples = await Api.ExamplesAsync(client);
         var document = (await client.GetFromJsonAsync<JsonObject>("/openapi/v1.json"))!;
-        var examples = new Dictionary<string, string[]>
-        {
-            ["id"] = [.. orders["items"]!.AsArray().Select(order => (string)order!["id"]!)],
-            ["sku"] = [(string)products["items"]![0]!["sku"]!, "COFFEE-1KG"],
-            ["after"] = [(string)products["next"]!, (string)orders["next"]!],
-            ["If-Match"] = ["\"1\"", "\"2\"", "\"3\"", "W/\"1\"", "*"],
-        };
         foreach (var create in ContractTests.Operations(document).Where(operation => operation.Verb == "post" && !operation.Path.Contains('{')))
         {
             var ids = new List<string>();
@@ -332,7 +320,7 @@ internal sealed class Fuzz(JsonObject document, Dictionary<string, string[]> exa
             text.Append(string.Concat(Enumerable.Range(0, Pick(random, [from, to, random.Next(from, to + 1)])).Select(_ => Pick(random, choices))));
         }
         var made = text.ToString();
-        return Regex.IsMatch(made, pattern) && made.Length <= most ? made : throw new NotSupportedException($"No text can be made for the pattern {pattern}: name examples in {nameof(OfAsync)}.");
+        return Regex.IsMatch(made, pattern) && made.Length <= most ? made : throw new NotSupportedException($"No text can be made for the pattern {pattern}: name examples in {nameof(Api.ExamplesAsync)}.");
     }
 
     private JsonNode Resolve(JsonNode schema) =>

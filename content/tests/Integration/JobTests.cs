@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Text;
-using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -12,24 +11,24 @@ namespace Integration;
 
 public class JobTests
 {
-    private static readonly (string Key, string Value)[] Fast = [("Orders:CancelWindowSeconds", "0"), ("Jobs:MaxAttempts", "3"), ("Jobs:BackoffSeconds", "0.2")];
+    private static readonly (string Key, string Value)[] Fast = [("Jobs:MaxAttempts", "3"), ("Jobs:BackoffSeconds", "0.2")];
 
     [Theory]
     [InlineData("no-such-type", "{}", "no-such-type")]
-    [InlineData("charge-payment", "{", "JSON")]
-    [InlineData("charge-payment", "null", "null")]
-    [InlineData("charge-payment", """{"orderId":null}""", "null")]
-    [InlineData("charge-payment", "{}", "orderId")]
+    [InlineData("work", "{", "JSON")]
+    [InlineData("work", "null", "null")]
+    [InlineData("work", """{"name":null}""", "null")]
+    [InlineData("work", "{}", "name")]
     [Trait("Readiness", "39")]
     public async Task A_job_that_nobody_can_do_is_dead_at_once_and_the_others_go_on(string type, string body, string reason)
     {
-        await using var host = await TestHost.StartAsync(settings: Fast);
-        var client = host.Client("u");
+        var done = new ConcurrentQueue<string>();
+        await using var host = await StartAsync(_ => { }, done.Enqueue);
         await AddAsync(host, "poison", type, body);
 
-        var order = await client.PlaceAsync();
+        await AddAsync(host, "good", "work", """{"name":"good"}""");
 
-        await client.BecomesAsync(order, "paid");
+        await Testing.EventuallyAsync(() => done.Contains("good"), "the other job is done");
         var dead = await DeadAsync(host, "poison");
         dead.Attempt.Should().Be(1);
         dead.LastError.Should().Contain(reason);
@@ -42,60 +41,52 @@ public class JobTests
     [Trait("Readiness", "39")]
     public async Task A_job_that_fails_is_tried_with_growing_pauses_until_it_is_dead_and_can_be_replayed()
     {
-        var (down, calls) = (true, new ConcurrentQueue<(string Order, DateTime Time)>());
-        await using var host = await TestHost.StartAsync(
-            services => services.AddSingleton<IPaymentGateway>(new FakeGateway((order, total) =>
+        var (down, calls, done) = (true, new ConcurrentQueue<(string Name, DateTime Time)>(), new ConcurrentQueue<string>());
+        await using var host = await StartAsync(
+            name =>
             {
-                calls.Enqueue((order, DateTime.UtcNow));
-                return down && total.Amount == 4980 ? throw new OperationalException(Failure.Unavailable, "out of order\0") : Task.FromResult(true);
-            })),
-            settings: [.. Fast, ("Jobs:BackoffSeconds", "1")]); // longer than the pause between two looks for jobs
-        var client = host.Client("u");
-        var (failing, other) = (await client.PlaceAsync(), await client.PlaceAsync("""{"items":[{"sku":"FILTER-100","quantity":1}]}"""));
+                calls.Enqueue((name, DateTime.UtcNow));
+                if (down && name == "failing")
+                    throw new OperationalException(Failure.Unavailable, "out of order\0");
+            },
+            done.Enqueue,
+            ("Jobs:BackoffSeconds", "1")); // longer than the pause between two looks for jobs
+        await AddAsync(host, "1", "work", """{"name":"failing"}""");
+        await AddAsync(host, "2", "work", """{"name":"other"}""");
 
-        await client.BecomesAsync(other, "paid");
+        await Testing.EventuallyAsync(() => done.Contains("other"), "the other job is done");
         var dead = await DeadAsync(host);
-        var times = calls.Where(call => call.Order == failing["id"]!.ToString()).Select(call => call.Time).ToList();
+        var times = calls.Where(call => call.Name == "failing").Select(call => call.Time).ToList();
 
-        dead.Should().BeEquivalentTo(new { Type = "charge-payment", Attempt = 3 });
+        dead.Should().BeEquivalentTo(new { Type = "work", Attempt = 3 });
         dead.LastError.Should().Contain("out of order");
         times.Should().HaveCount(3);
         (times[1] - times[0]).Should().BeGreaterThan(TimeSpan.FromSeconds(0.75));
         (times[2] - times[1]).Should().BeGreaterThan(TimeSpan.FromSeconds(2.35));
-        (await client.StatusAsync(failing)).Should().Be("pending");
+        done.Should().NotContain("failing");
 
         down = false;
         (await host.Services.GetRequiredService<Outbox>().ReplayAsync("another", CancellationToken.None)).Should().Be(0);
         (await host.Services.GetRequiredService<Outbox>().ReplayAsync(dead.Id, CancellationToken.None)).Should().Be(1);
         (await host.Services.GetRequiredService<Outbox>().ReplayAsync(dead.Id, CancellationToken.None)).Should().Be(0);
-        await client.BecomesAsync(failing, "paid");
+        await Testing.EventuallyAsync(() => done.Contains("failing"), "it is done");
     }
 
     [Fact]
     [Trait("Readiness", "38")]
     public async Task A_job_that_is_delivered_twice_has_its_effect_once()
     {
-        var charges = 0;
-        await using var host = await TestHost.StartAsync(
-            services => services.AddSingleton<IPaymentGateway>(new FakeGateway((_, _) => Task.FromResult(Interlocked.Increment(ref charges) > 0))),
-            settings: Fast);
-        var client = host.Client("u");
-        var order = await client.PlaceAsync();
-        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("receipts") == 1, "the receipt is filed");
-        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "nothing waits");
+        var (calls, done) = (0, new ConcurrentQueue<string>());
+        await using var host = await StartAsync(_ => Interlocked.Increment(ref calls), done.Enqueue);
 
-        await using (var connection = await host.Database.OpenAsync())
+        for (var delivery = 1; delivery <= 2; delivery++)
         {
-            foreach (var id in (await connection.QueryAsync<string>("SELECT message_id FROM inbox")).ToList())
-            {
-                var type = await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM receipts WHERE id = @id", new { id }) == 1 ? "send-receipt" : "charge-payment";
-                await InsertAsync(host, id, type, $$"""{"orderId":"{{order["id"]}}"}""");
-            }
+            await InsertAsync(host, "twice", "work", """{"name":"twice"}""");
+            await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "nothing waits");
         }
 
-        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "both are done again");
-        (await host.Database.CountAsync("receipts")).Should().Be(1);
-        charges.Should().Be(1);
+        calls.Should().Be(2);
+        done.Should().Equal("twice");
         host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Warning && entry.Category.Contains(nameof(JobRunner), StringComparison.Ordinal));
     }
 
@@ -118,7 +109,7 @@ public class JobTests
     public async Task A_job_that_kills_its_worker_each_time_is_dead_after_all_attempts()
     {
         await using var host = await TestHost.StartAsync(settings: Fast);
-        await InsertAsync(host, "killer", "send-receipt", """{"orderId":"none"}""", attempt: 3);
+        await InsertAsync(host, "killer", "no-such-type", "{}", attempt: 3);
 
         (await DeadAsync(host, "killer")).LastError.Should().Contain("last attempt");
     }
@@ -177,6 +168,9 @@ public class JobTests
         (await host.Database.CountAsync("outbox", "id = 'never'")).Should().Be(0);
     }
 
+    private static Task<TestHost> StartAsync(Action<string> work, Action<string> effect, params (string Key, string Value)[] settings) =>
+        TestHost.StartAsync(services => services.AddSingleton<IJobHandler>(new Handler(work, effect)), settings: [.. Fast, .. settings]);
+
     private static void WithoutWorkers(IServiceCollection services)
     {
         var workers = services.Where(service => service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Namespace == "Storefront.Entry").ToList();
@@ -206,5 +200,23 @@ public class JobTests
             async () => (dead = (await host.Services.GetRequiredService<Outbox>().ListDeadAsync(10, CancellationToken.None)).FirstOrDefault(job => id is null || job.Id == id)) is not null,
             "the job is dead");
         return dead!;
+    }
+
+    private sealed record Body(string Name);
+
+    private sealed class Handler(Action<string> work, Action<string> effect) : IJobHandler
+    {
+        public string Type => "work";
+
+        public Task<JobEffect> HandleAsync(Job job, CancellationToken cancellation)
+        {
+            var name = JobScheduler.Read<Body>(job).Name;
+            work(name);
+            return Task.FromResult<JobEffect>(_ =>
+            {
+                effect(name);
+                return Task.CompletedTask;
+            });
+        }
     }
 }

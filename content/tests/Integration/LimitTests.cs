@@ -16,7 +16,7 @@ public class LimitTests(SharedHost shared)
         await using var host = await TestHost.StartAsync(settings: [("Limits:Burst", "5"), ("Limits:RequestsPerSecond", "1")]);
         var watch = Stopwatch.StartNew();
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => host.Client("greedy").GetAsync("/v1/orders")));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => host.Client("greedy").GetAsync(Api.Path)));
 
         var accepted = answers.Count(answer => answer.StatusCode == HttpStatusCode.OK);
         accepted.Should().BeInRange(5, 11 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine counts the share anew
@@ -25,10 +25,10 @@ public class LimitTests(SharedHost shared)
             await refused.ShouldBeProblemAsync(429);
             refused.Headers.RetryAfter!.Delta.Should().BeGreaterThanOrEqualTo(TimeSpan.FromSeconds(1));
         }
-        foreach (var (client, path) in new[] { (host.Client("modest"), "/v1/orders"), (host.Client(), "/v1/products") })
+        foreach (var (client, status) in new[] { (host.Client("modest"), HttpStatusCode.OK), (host.Client(), HttpStatusCode.Unauthorized) })
         {
-            using var other = await client.GetAsync(path);
-            other.StatusCode.Should().Be(HttpStatusCode.OK);
+            using var other = await client.GetAsync(Api.Path);
+            other.StatusCode.Should().Be(status);
         }
         for (var probe = 0; probe < 20; probe++)
         {
@@ -38,15 +38,12 @@ public class LimitTests(SharedHost shared)
     }
 
     [Theory]
-    [InlineData("GET", "/v1/orders", 200, 99)]
-    [InlineData("GET", "/v1/products/NONE", 404, 99)]
-    [InlineData("GET", "/v1/products?limit=0", 400, 99)]
-    [InlineData("POST", "/v1/orders", 201, 95)]
+    [MemberData(nameof(Api.Costs), MemberType = typeof(Api))]
     [Trait("Readiness", "28")]
     public async Task Every_answer_says_what_is_left_to_its_caller_and_a_costly_route_takes_more(string verb, string path, int status, int left)
     {
-        await using var host = await TestHost.StartAsync(settings: [("Limits:Burst", "100"), ("Limits:RequestsPerSecond", "2")]);
-        using var request = verb == "POST" ? Api.Order() : new HttpRequestMessage(new HttpMethod(verb), path);
+        await using var host = await TestHost.StartAsync(services => services.AddTestEndpoints(), settings: [("Limits:Burst", "100"), ("Limits:RequestsPerSecond", "2")]);
+        using var request = verb == "POST" ? Api.Costly() : new HttpRequestMessage(new HttpMethod(verb), path);
 
         using var answer = await host.Client("u").SendAsync(request);
         using var probe = await host.Client("u").GetAsync("/health/live");
@@ -59,16 +56,16 @@ public class LimitTests(SharedHost shared)
 
     [Theory]
     [InlineData(5)]
-    [InlineData(3)] // less than one order costs: then one takes all
+    [InlineData(3)] // less than one costs: then one takes all
     [Trait("Readiness", "28")]
     public async Task A_costly_call_too_many_is_told_when_to_come_back(int burst)
     {
-        await using var host = await TestHost.StartAsync(settings: [("Limits:Burst", $"{burst}"), ("Limits:RequestsPerSecond", "1")]);
+        await using var host = await TestHost.StartAsync(services => services.AddTestEndpoints(), settings: [("Limits:Burst", $"{burst}"), ("Limits:RequestsPerSecond", "1")]);
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => host.Client("greedy").SendAsync(Api.Order())));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => host.Client("greedy").SendAsync(Api.Costly())));
 
-        answers.Should().Contain(answer => answer.StatusCode == HttpStatusCode.Created);
-        var refused = answers.First(answer => answer.StatusCode != HttpStatusCode.Created);
+        answers.Should().Contain(answer => answer.IsSuccessStatusCode);
+        var refused = answers.First(answer => !answer.IsSuccessStatusCode);
         await refused.ShouldBeProblemAsync(429);
         refused.Headers.RetryAfter!.Delta.Should().BeGreaterThanOrEqualTo(TimeSpan.FromSeconds(1)).And.BeLessThanOrEqualTo(TimeSpan.FromSeconds(burst));
         refused.Headers.GetValues("RateLimit").Single().Should().MatchRegex($"^\"default\";r=[0-{burst - 1}];t={refused.Headers.RetryAfter.Delta!.Value.TotalSeconds}$");
@@ -95,7 +92,7 @@ public class LimitTests(SharedHost shared)
 
         var answers = await Task.WhenAll(Enumerable.Range(1, 20).Select(number =>
         {
-            var request = new HttpRequestMessage(HttpMethod.Get, "/v1/products") { Headers = { { "X-Forwarded-For", string.Format(System.Globalization.CultureInfo.InvariantCulture, forwarded, number) } } };
+            var request = new HttpRequestMessage(HttpMethod.Get, Api.Path) { Headers = { { "X-Forwarded-For", string.Format(System.Globalization.CultureInfo.InvariantCulture, forwarded, number) } } };
             return host.Client().SendAsync(request);
         }));
 
@@ -112,12 +109,12 @@ public class LimitTests(SharedHost shared)
         var watch = Stopwatch.StartNew();
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(number =>
-            host.WithToken(number % 2 == 0 ? $"guess-{number}" : Tokens.Make(new() { ["sub"] = $"guess-{number}" }, key: new byte[64])).GetAsync("/v1/orders")));
+            host.WithToken(number % 2 == 0 ? $"guess-{number}" : Tokens.Make(new() { ["sub"] = $"guess-{number}" }, key: new byte[64])).GetAsync(Api.Path)));
 
         answers.Count(answer => answer.StatusCode == HttpStatusCode.Unauthorized).Should().BeInRange(20, 41 + (int)watch.Elapsed.TotalSeconds); // twice the burst where a busy machine counts the share anew
         foreach (var refused in answers.Where(answer => answer.StatusCode != HttpStatusCode.Unauthorized))
             await refused.ShouldBeProblemAsync(429);
-        using var user = await host.Client("user").GetAsync("/v1/orders");
+        using var user = await host.Client("user").GetAsync(Api.Path);
         user.StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
@@ -129,7 +126,7 @@ public class LimitTests(SharedHost shared)
         await using var host = await TestHost.StartAsync(services => services.AddSingleton<MemoryPressure, Memory>());
         var answer = new HttpResponseMessage();
         Task BecomesAsync(HttpStatusCode status) =>
-            Testing.EventuallyAsync(async () => (answer = await host.Client("u").GetAsync("/v1/orders")).StatusCode == status, $"the answer is {status}");
+            Testing.EventuallyAsync(async () => (answer = await host.Client("u").GetAsync(Api.Path)).StatusCode == status, $"the answer is {status}");
         await BecomesAsync(HttpStatusCode.OK);
 
         Memory.High = true;
@@ -150,9 +147,9 @@ public class LimitTests(SharedHost shared)
     public async Task A_service_that_is_full_says_so_and_its_probes_answer()
     {
         var gate = new TaskCompletionSource();
-        await using var host = await TestHost.StartAsync(services => services.HookProducts(_ => gate.Task), settings: ("Limits:ConcurrentRequests", "1"));
+        await using var host = await TestHost.StartAsync(services => services.HookReads(_ => gate.Task), settings: ("Limits:ConcurrentRequests", "1"));
 
-        var requests = Enumerable.Range(0, 3).Select(_ => host.Client().GetAsync("/v1/products")).ToList(); // one is worked on, none waits
+        var requests = Enumerable.Range(0, 3).Select(_ => host.Client("u").GetAsync(Api.Hooked.First().Data)).ToList(); // one is worked on, none waits
         while (requests.Count(request => request.IsCompleted) < 2) // or the last could come when the first is done
             await Task.WhenAny(requests.Where(request => !request.IsCompleted)).WaitAsync(TimeSpan.FromSeconds(30));
         using var full = await requests.First(request => request.IsCompleted);
@@ -167,15 +164,14 @@ public class LimitTests(SharedHost shared)
     }
 
     [Theory]
-    [InlineData("/v1/products")]
-    [InlineData("/v1/products/COFFEE-1KG")]
+    [MemberData(nameof(Api.Hooked), MemberType = typeof(Api))]
     [Trait("Readiness", "13")]
     public async Task Work_that_takes_too_long_is_cancelled_and_the_caller_told(string path)
     {
         var cancelled = new TaskCompletionSource();
-        await using var host = await TestHost.StartAsync(services => services.HookProducts(token => UntilCancelledAsync(cancelled, token)), settings: ("Limits:RequestSeconds", "0.5"));
+        await using var host = await TestHost.StartAsync(services => services.HookReads(token => UntilCancelledAsync(cancelled, token)), settings: ("Limits:RequestSeconds", "0.5"));
 
-        using var answer = await host.Client().GetAsync(path);
+        using var answer = await host.Client("u").GetAsync(path);
 
         await answer.ShouldBeProblemAsync(504);
         await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(30));
@@ -183,20 +179,19 @@ public class LimitTests(SharedHost shared)
     }
 
     [Theory]
-    [InlineData("/v1/products")]
-    [InlineData("/v1/products/COFFEE-1KG")]
+    [MemberData(nameof(Api.Hooked), MemberType = typeof(Api))]
     [Trait("Readiness", "12")]
     public async Task Work_for_a_caller_who_went_away_is_cancelled_and_no_error(string path)
     {
         var (started, cancelled) = (new TaskCompletionSource(), new TaskCompletionSource());
-        await using var host = await TestHost.StartAsync(services => services.HookProducts(token =>
+        await using var host = await TestHost.StartAsync(services => services.HookReads(token =>
         {
             started.TrySetResult();
             return UntilCancelledAsync(cancelled, token);
         }));
         using var leave = new CancellationTokenSource();
 
-        var request = host.Client().GetAsync(path, leave.Token);
+        var request = host.Client("u").GetAsync(path, leave.Token);
         await started.Task.WaitAsync(TimeSpan.FromSeconds(30));
         await leave.CancelAsync();
 
@@ -207,13 +202,13 @@ public class LimitTests(SharedHost shared)
     }
 
     [Theory]
-    [InlineData("GET /v1/products HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "x")]
-    [InlineData("POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5000\r\nIdempotency-Key: k\r\nAuthorization: Bearer {0}\r\n\r\n", " ")]
+    [InlineData("GET " + Api.Path + " HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "x")]
+    [InlineData("POST /test/body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", " ")]
     [Trait("Readiness", "13")]
     public async Task What_is_sent_slowly_is_cut_off(string beginning, string more)
     {
         await using var stream = await shared.Host.ConnectAsync();
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(beginning.Replace("{0}", Tokens.Of("slow"), StringComparison.Ordinal)));
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(beginning));
         var end = ReadToEndAsync(stream);
         await Testing.EventuallyAsync(
             async () =>

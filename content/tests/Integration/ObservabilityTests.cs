@@ -13,13 +13,13 @@ public partial class ObservabilityTests
     [Trait("Readiness", "56")]
     public async Task Ten_thousand_invented_paths_add_no_series_and_probes_are_not_counted()
     {
-        await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "0"));
+        await using var host = await TestHost.StartAsync();
         var client = host.Client("u");
         var name = Testing.NewName();
-        await client.BecomesAsync(await client.PlaceAsync(), "paid");
+        await Api.WorkAsync(host);
         foreach (var batch in Enumerable.Range(0, 10_000).Chunk(50))
         {
-            await Task.WhenAll(batch.Select(i => client.GetAsync(i % 2 == 0 ? $"/{name}/{i}" : $"/v1/products/{name.ToUpperInvariant()}{i}?q={i}")));
+            await Task.WhenAll(batch.Select(i => client.GetAsync(i % 2 == 0 ? $"/{name}/{i}" : Api.Invented(name, i))));
         }
         foreach (var probe in (string[])["/health/live", "/health/ready", "/health/startup", "/metrics"])
         {
@@ -34,7 +34,7 @@ public partial class ObservabilityTests
         var templates = host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
             .Select(endpoint => endpoint.RoutePattern.RawText!).Where(path => !path.StartsWith("/health", StringComparison.Ordinal) && path != "/metrics");
         Regex.Matches(metrics, "http_route=\"([^\"]*)\"").Select(match => match.Groups[1].Value).Distinct()
-            .Where(route => !route.StartsWith("/test/", StringComparison.Ordinal)).Should().NotBeEmpty().And.BeSubsetOf(templates); // other hosts in this process count too
+            .Where(route => !route.Contains("/test/", StringComparison.Ordinal)).Should().NotBeEmpty().And.BeSubsetOf(templates); // other hosts in this process count too
         var access = host.Log.Entries.Where(entry => entry.Category == "Storefront.Access").ToList();
         access.Should().HaveCountGreaterThan(10_000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
         access.Should().NotContain(entry => entry.Message.Contains(name, StringComparison.OrdinalIgnoreCase), "the log has templates, not paths");
@@ -46,10 +46,10 @@ public partial class ObservabilityTests
     {
         await using var host = await TestHost.StartAsync();
 
-        Messages.Mailed(host.Services.GetRequiredService<ILogger<ObservabilityTests>>(), "TEA-1", "ann@canary.example");
+        Messages.Mailed(host.Services.GetRequiredService<ILogger<ObservabilityTests>>(), "A-1", "ann@canary.example");
 
-        var entry = host.Log.Entries.Should().ContainSingle(entry => entry.Message == "TEA-1 mailed to ").Which;
-        entry.Fields.Should().Contain("TEA-1").And.NotContain("canary");
+        var entry = host.Log.Entries.Should().ContainSingle(entry => entry.Message == "A-1 mailed to ").Which;
+        entry.Fields.Should().Contain("A-1").And.NotContain("canary");
     }
 
     [Fact]
@@ -69,15 +69,14 @@ public partial class ObservabilityTests
         using var gone = await host.Client().GetAsync("/health/ready");
         (await gone.ShouldBeProblemAsync(503)).ToJsonString().Should().Contain("database").And.NotContainAny("Data Source", ".db", "/tmp", "Host=", "test_");
         (await StatusAsync(host, "live")).Should().Be(200);
-        using var read = await host.Client().GetAsync("/v1/products");
+        using var read = await host.Client("u").GetAsync(Api.Path);
         (await read.ShouldBeProblemAsync(503)).ToJsonString().Should().NotContainAny("Data Source", ".db", "Host=", "test_");
         host.Log.Entries.Should().NotContain(entry => entry.Level >= LogLevel.Error);
 
         await host.Database.RepairAsync();
         await Testing.EventuallyAsync(async () => await StatusAsync(host, "ready") == 200, "the service is ready again");
-        var client = host.Client("u");
-        (await client.GetStringAsync("/v1/products")).Should().Contain("COFFEE-1KG");
-        await client.PlaceAsync();
+        (await host.Client("u").GetAsync(Api.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
+        await Api.WorkAsync(host);
     }
 
     private static async Task<int> StatusAsync(TestHost host, string probe)
@@ -88,7 +87,7 @@ public partial class ObservabilityTests
 
     private static partial class Messages
     {
-        [LoggerMessage(1, LogLevel.Information, "{Sku} mailed to {Address}")]
-        public static partial void Mailed(ILogger logger, string sku, [Confidential] string address);
+        [LoggerMessage(1, LogLevel.Information, "{Id} mailed to {Address}")]
+        public static partial void Mailed(ILogger logger, string id, [Confidential] string address);
     }
 }

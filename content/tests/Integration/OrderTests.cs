@@ -140,6 +140,27 @@ public class OrderTests(SharedHost shared)
     }
 
     [Fact]
+    [Trait("Readiness", "38")]
+    public async Task An_order_whose_jobs_are_delivered_twice_is_charged_once_and_has_one_receipt()
+    {
+        var charges = 0;
+        await using var host = await TestHost.StartAsync(
+            services => services.AddSingleton<IPaymentGateway>(new FakeGateway((_, _) => Task.FromResult(Interlocked.Increment(ref charges) > 0))),
+            settings: ("Orders:CancelWindowSeconds", "0"));
+        var order = await host.Client("u").PlaceAsync();
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("receipts") == 1, "the receipt is filed");
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "nothing waits");
+
+        await host.Database.ExecuteAsync(
+            "INSERT INTO outbox (id, type, body, available_at, created_at) SELECT message_id, CASE WHEN EXISTS (SELECT 1 FROM receipts WHERE id = message_id) THEN 'send-receipt' ELSE 'charge-payment' END, @body, 0, 0 FROM inbox",
+            new { body = System.Text.Encoding.UTF8.GetBytes($$"""{"orderId":"{{order["id"]}}"}""") });
+
+        await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox") == 0, "both are done again");
+        (await host.Database.CountAsync("receipts")).Should().Be(1);
+        charges.Should().Be(1);
+    }
+
+    [Fact]
     [Trait("Readiness", "43")]
     public async Task The_same_key_twenty_times_at_once_makes_one_order()
     {

@@ -111,7 +111,7 @@ public class ProductTests(SharedHost shared)
     public async Task A_hundred_readers_of_one_product_make_one_query()
     {
         var (queries, first, gate) = (0, new TaskCompletionSource(), new TaskCompletionSource());
-        await using var host = await TestHost.StartAsync(services => services.HookProducts(_ =>
+        await using var host = await TestHost.StartAsync(services => services.HookReads(_ =>
         {
             Interlocked.Increment(ref queries);
             first.TrySetResult();

@@ -10,19 +10,20 @@ public class StatusPageTests
     [Fact]
     public async Task It_shows_the_engines_the_health_the_requests_the_jobs_and_the_last_warnings()
     {
-        await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "3600"));
+        await using var host = await TestHost.StartAsync(services => services.AddTestEndpoints());
         var client = host.Client("u");
-        await client.PlaceAsync();
-        using var refused = await client.GetAsync($"/v1/orders/{Guid.NewGuid()}");
+        using var read = await client.GetAsync(Api.Path);
+        using var refused = await client.GetAsync("/test/missing");
+        await host.Database.ExecuteAsync("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES ('waits', 'any', @body, @later, 0)", new { body = Array.Empty<byte>(), later = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds() });
 
         await Testing.EventuallyAsync(
             async () => (await DataAsync(host))["jobs"]!["jobs.ready"]?.GetValue<double>() == 1, "the job that waits is counted");
 
         var data = await DataAsync(host);
-        data["engines"]!.AsObject().Select(engine => engine.Key).Should().BeEquivalentTo("database", "cache", "jobs", "payments");
+        data["engines"]!.AsObject().Select(engine => engine.Key).Should().BeEquivalentTo(Api.Engines);
         data["health"]!["database"]!["status"]!.ToString().Should().Be("healthy");
-        data["requests"]!.AsArray().Should().Contain(request => request!["route"]!.ToString() == "POST /v1/orders/" && request["perMinute"]!.GetValue<int>() > 0);
-        data["lines"]!.AsArray().Should().Contain(line => line!["message"]!.ToString() == "Request refused: There is no such order." && line["traceId"]!.ToString().Length == 32);
+        data["requests"]!.AsArray().Should().Contain(request => request!["route"]!.ToString().TrimEnd('/') == $"GET {Api.Path}" && request["perMinute"]!.GetValue<int>() > 0);
+        data["lines"]!.AsArray().Should().Contain(line => line!["message"]!.ToString() == "Request refused: There is none." && line["traceId"]!.ToString().Length == 32);
     }
 
     [Fact]

@@ -18,7 +18,6 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Storefront.Utilities;
 
 [assembly: AssemblyFixture(typeof(Integration.SharedHost))]
 
@@ -149,19 +148,18 @@ public sealed class TestHost : IAsyncDisposable
     }
 }
 
-/// <summary>One host for all tests that need no settings of their own; orders stay pending for as long as they run.</summary>
+/// <summary>One host for all tests that need no settings of their own.</summary>
 public sealed class SharedHost : IAsyncLifetime
 {
     public TestHost Host { get; private set; } = null!;
 
     public async ValueTask InitializeAsync() => Host = await TestHost.StartAsync(
-        services => services
-            .AddTestEndpoint("/test/throws", _ => throw new InvalidOperationException("SELECT secret FROM vault"), new AllowAnonymousAttribute())
+        services => services.AddTestEndpoints()
             //#if (auth == "jwt")
             .AddTestEndpoint("/test/without-policy", http => http.Response.WriteAsync("open"))
             //#endif
-            .AddTestEndpoint("/test/unavailable", _ => throw new OperationalException(Failure.Unavailable, "Data Source=secret"), new AllowAnonymousAttribute()),
-        settings: ("Orders:CancelWindowSeconds", "3600"));
+            .AddTestEndpoint("/test/body", http => http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted), new AllowAnonymousAttribute()),
+        settings: Api.Patient);
 
     public ValueTask DisposeAsync() => Host.DisposeAsync();
 }

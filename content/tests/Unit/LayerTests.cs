@@ -12,11 +12,11 @@ public class LayerTests
 
     [Fact]
     public void No_file_uses_a_layer_above_its_own() =>
-        Layers.Violations(typeof(Money).Assembly, "Storefront", TopDown).Should().BeEmpty();
+        Layers.Violations(typeof(Settings).Assembly, "Storefront", TopDown).Should().BeEmpty();
 
     [Fact]
     public void Every_type_lives_in_a_layer() =>
-        typeof(Money).Assembly.GetTypes()
+        typeof(Settings).Assembly.GetTypes()
             .Where(type => type.Namespace?.StartsWith("Storefront", StringComparison.Ordinal) is true && !type.Name.StartsWith('<'))
             .Where(type => !TopDown.Contains(type.Namespace!.Split('.').Last()))
             .Should().BeEmpty();
@@ -36,15 +36,15 @@ public class LayerTests
     [Fact]
     public void Nothing_below_the_entry_knows_http_pipelines_and_nothing_above_the_repositories_knows_sql()
     {
-        Layers.Users(typeof(Money).Assembly, "Storefront", "Microsoft.AspNetCore.Http").Should().BeSubsetOf(["Entry", "Controllers"]);
-        Layers.Users(typeof(Money).Assembly, "Storefront", "Dapper", "System.Data", "DbUp", "Microsoft.Data.Sqlite", "Npgsql", "StackExchange.Redis", "RabbitMQ").Should().BeSubsetOf(["Repositories"]);
+        Layers.Users(typeof(Settings).Assembly, "Storefront", "Microsoft.AspNetCore.Http").Should().BeSubsetOf(["Entry", "Controllers"]);
+        Layers.Users(typeof(Settings).Assembly, "Storefront", "Dapper", "System.Data", "DbUp", "Microsoft.Data.Sqlite", "Npgsql", "StackExchange.Redis", "RabbitMQ").Should().BeSubsetOf(["Repositories"]);
     }
 
     /// <summary>Another engine is a class beside these and a line in Registration.cs.</summary>
     [Fact]
     public void Nobody_knows_which_engine_it_is_but_where_it_is_chosen()
     {
-        var assembly = typeof(Money).Assembly;
+        var assembly = typeof(Settings).Assembly;
         var engines = assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Storefront.Repositories.Database))).ToList();
 
         engines.Should().HaveCountGreaterThan(1);
@@ -56,7 +56,7 @@ public class LayerTests
     [Trait("Readiness", "15")]
     public void Whatever_runs_SQL_takes_constants_alone()
     {
-        var parameters = from type in typeof(Money).Assembly.GetTypes()
+        var parameters = from type in typeof(Settings).Assembly.GetTypes()
                          from method in type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly)
                          where typeof(Task).IsAssignableFrom(method.ReturnType)
                          from parameter in method.GetParameters()

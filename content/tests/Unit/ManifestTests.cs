@@ -143,7 +143,7 @@ public sealed class ManifestTests
     /// <summary>As the service itself counts it.</summary>
     private static double Grace(IDictionary<string, string> settings)
     {
-        var defaults = JsonElement.Parse(File.ReadAllText(Path.Combine(Repository.Root, "src", "Storefront", "appsettings.json")));
+        var defaults = JsonElement.Parse(File.ReadAllText(Path.Combine(Repository.Root, "src", "Storefront", "appsettings.json")), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip });
         return Seconds("Shutdown", "DrainSeconds") + Math.Max(Seconds("Limits", "RequestSeconds"), Seconds("Jobs", "TimeoutSeconds")) + 5;
 
         double Seconds(string section, string key) => settings.TryGetValue($"{section}__{key}", out var text) ? double.Parse(text, null) : defaults.GetProperty(section).GetProperty(key).GetDouble();

@@ -7,6 +7,7 @@ public sealed record Page<T>(IReadOnlyList<T> Items, string? Next)
         new([.. slice.Items.Select(format)], slice.Next is null ? null : Cursor.Encode(slice.Next));
 }
 
+//#if (sample)
 /// <param name="Amount">In minor units (cents) of the currency.</param>
 /// <param name="Currency">ISO 4217.</param>
 public sealed record MoneyBody(
@@ -16,10 +17,13 @@ public sealed record MoneyBody(
     public static MoneyBody From(Money money) => new(money.Amount, money.Currency);
 }
 
+//#endif
 internal static class Rules
 {
+    //#if (sample)
     public const string Sku = "^[A-Z0-9][A-Z0-9-]{0,39}$";
+    public const string Status = "^(pending|paid|declined|cancelled)$";
+    //#endif
     public const string Cursor = "^[A-Za-z0-9_-]+$";
     public const string IdempotencyKey = "^[!-~]{1,128}$";
-    public const string Status = "^(pending|paid|declined|cancelled)$";
 }

@@ -24,7 +24,9 @@ internal static class Checklist
     private const string Audience = $"{Authentication.Section}:ValidAudiences:0";
     private const string Keys = $"{Authentication.Section}:SigningKeys";
     //#endif
+    //#if (sample)
     private const string Provider = "Payments:BaseUrl";
+    //#endif
     private const string Telemetry = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -44,7 +46,9 @@ internal static class Checklist
             new("token keys", () => Demand(!settings.GetSection(Keys).GetChildren().Any(), Keys, "is for Development: outside, keys come from the issuer", "from the issuer alone"), development),
             //#endif
             new("database setting", () => Demand(settings.IsGiven("ConnectionStrings:Database"), "ConnectionStrings:Database", "is missing or a placeholder: 'Host=...' for PostgreSQL, 'Data Source=file' for SQLite"), development),
+            //#if (sample)
             new("payment provider", () => Demand(settings.IsHttps(Provider), Provider, "must be the https:// address of the payment provider, and no placeholder"), development),
+            //#endif
             new("hosts", () => Demand(settings.IsGiven("AllowedHosts") && !settings["AllowedHosts"]!.Split(';', StringSplitOptions.TrimEntries).Any(host => host is "*" or "0.0.0.0" or "[::]"), "AllowedHosts", "must list the names that the service is called by, separated by ';', and no placeholder", settings["AllowedHosts"]!), development),
             new("proxies", () => Demand(Pipeline.TrustedNetworks(settings).All(network => network.PrefixLength > 0), "Proxy:TrustedNetworks", "must not trust the whole Internet", $"{Pipeline.TrustedNetworks(settings).Length} trusted networks"), development),
             new("encryption", app.CheckConnections, development),
@@ -64,7 +68,9 @@ internal static class Checklist
             //#if (auth == "jwt")
             new("issuer answers", AskIssuerAsync, IsSet(settings, Issuer) ? null : development),
             //#endif
+            //#if (sample)
             new("provider answers", AskProviderAsync, IsSet(settings, Provider) ? null : development),
+            //#endif
             new("database answers", async cancellation =>
             {
                 await Database().CheckAsync(cancellation);
@@ -91,6 +97,7 @@ internal static class Checklist
                 : throw Unfit("The issuer of tokens has no keys.");
 
         //#endif
+        //#if (sample)
         async Task<string> AskProviderAsync(CancellationToken cancellation)
         {
             using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
@@ -106,6 +113,7 @@ internal static class Checklist
             }
         }
 
+        //#endif
         async Task<string> AskClockAsync(CancellationToken cancellation)
         {
             await Database().CheckAsync(cancellation); // the next call waits for no connection

@@ -50,7 +50,7 @@ internal static partial class InputErrors
             : new() { ["$"] = ["A JSON body is required."] };
 
     /// <summary>
-    /// The validation names members and parameters as C# does: Items[0].Sku is $.items[0].sku to the caller, and idempotencyKey
+    /// The validation names members and parameters as C# does: Items[0].Name is $.items[0].name to the caller, and idempotencyKey
     /// the header idempotency-key.
     /// </summary>
     public static IDictionary<string, string[]> AsJsonPaths(IDictionary<string, string[]> errors) => errors.ToDictionary(

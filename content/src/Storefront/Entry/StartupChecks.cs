@@ -5,7 +5,7 @@ namespace Storefront.Entry;
 /// <summary>What must be right before the service listens. A message names the key, never the value.</summary>
 internal static partial class StartupChecks
 {
-    /// <summary>Secrets from files beside those from the environment: /run/secrets/Payments__BaseUrl is the setting Payments:BaseUrl.</summary>
+    /// <summary>Secrets from files beside those from the environment: /run/secrets/ConnectionStrings__Database is the setting ConnectionStrings:Database.</summary>
     public static void AddSecrets(this WebApplicationBuilder builder) => builder.Configuration.AddKeyPerFile("/run/secrets", optional: true);
 
     /// <exception cref="OperationalException">A setting is missing or out of the question.</exception>

@@ -36,7 +36,9 @@ public static partial class Registration
         //#if (jobs != "none")
         builder.AddJobs();
         //#endif
+        //#if (sample)
         builder.AddPayments();
+        //#endif
     }
 
     /// <param name="secure">Whether it is encrypted, and the certificate of the server is checked against its name.</param>
@@ -76,7 +78,9 @@ public static partial class Registration
             cache.MaximumPayloadBytes = 256 * 1024;
             cache.DefaultEntryOptions = new HybridCacheEntryOptions { Expiration = TimeSpan.FromMinutes(5), LocalCacheExpiration = TimeSpan.FromSeconds(15) };
         });
+        //#if (sample)
         builder.Services.Decorate<IProductRepository, CachedProductRepository>();
+        //#endif
         //#if (cache == "redis")
         if (builder.Configuration.GetConnectionString("Redis") is { Length: > 0 } redis)
         {
@@ -86,8 +90,8 @@ public static partial class Registration
         //#endif
         builder.Services.AddSingleton(new Engine("cache", "memory of this process"));
     }
-
     //#if (jobs != "none")
+
     private static void AddJobs(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<Outbox>();
@@ -100,8 +104,9 @@ public static partial class Registration
         //#endif
         builder.Services.AddSingleton(new Engine("jobs", "this process, from the outbox table"));
     }
-
     //#endif
+    //#if (sample)
+
     private static void AddPayments(this WebApplicationBuilder builder)
     {
         var settings = builder.Configuration.Read<PaymentSettings>("Payments");
@@ -116,4 +121,5 @@ public static partial class Registration
             builder.Services.AddSingleton(new Engine("payments", "provider at Payments__BaseUrl"));
         }
     }
+    //#endif
 }

@@ -7,7 +7,7 @@ public delegate Task JobEffect(Session session);
 
 /// <summary>
 /// The work behind one type of job. It is called at least once: what it does outside the database must bear a repetition,
-/// by the id of the order or of the job as the key. What it does in the database belongs into the effect, which happens once.
+/// by the id of the job, or of what it is about, as the key. What it does in the database belongs into the effect, which happens once.
 /// </summary>
 public interface IJobHandler
 {

@@ -6,14 +6,16 @@ public static class Registration
     public static void AddServices(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
+        //#if (sample)
         services.AddSingleton(builder.Configuration.Read<OrderSettings>("Orders"));
+        //#endif
         //#if (jobs != "none")
         services.AddSingleton(builder.Configuration.Read<JobSettings>("Jobs"));
         services.AddSingleton<JobScheduler>();
         services.AddSingleton<JobRunner>();
         services.AddSingleton<JobMetrics>();
         //#endif
-        services.Scan(scan => scan.FromAssemblyOf<OrderService>()
+        services.Scan(scan => scan.FromAssemblies(typeof(Registration).Assembly)
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
             .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
     }

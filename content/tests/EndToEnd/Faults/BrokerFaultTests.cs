@@ -8,20 +8,20 @@ namespace EndToEnd.Faults;
 public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
     [Fact, Trait("Readiness", "34"), Trait("Readiness", "35"), Trait("Readiness", "40")]
-    public async Task Without_the_broker_it_is_ready_takes_orders_and_does_their_jobs_as_soon_as_the_broker_is_there()
+    public async Task Without_the_broker_it_is_ready_takes_work_and_does_it_as_soon_as_the_broker_is_there()
     {
         await using var rabbit = new RabbitServer();
         await using var fleet = await servers.FleetAsync(rabbit);
         await using var service = await fleet.ServeAsync();
-        var orders = await fleet.PlaceAsync(service, 10);
+        var keys = await fleet.PlaceAsync(service, 10);
         await fleet.DegradedAsync(service);
         using var http = fleet.Site.Client(service);
-        (await http.GetAsync("/v1/products/TEA-1")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
         await Eventually.TrueAsync(async () => await fleet.MetricAsync(service, "jobs_ready") == 10);
 
         await rabbit.StartAsync();
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await Eventually.TrueAsync(async () => (await fleet.ReadyAsync(service)).Body.Contains("\"status\":\"healthy\"", StringComparison.Ordinal));
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
@@ -32,18 +32,18 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var rabbit = new RabbitServer();
         await rabbit.StartAsync();
         await using var fleet = await servers.FleetAsync(rabbit);
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => Task.Delay(20));
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => Task.Delay(20));
         await using var service = await fleet.ServeAsync();
-        var orders = new List<string>(await fleet.PlaceAsync(service, 50));
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count > 10);
+        var keys = new List<string>(await fleet.PlaceAsync(service, 50));
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count > 10);
 
         rabbit.Freeze();
-        orders.AddRange(await fleet.PlaceAsync(service, 50));
+        keys.AddRange(await fleet.PlaceAsync(service, 50));
         await Eventually.TrueAsync(async () => await fleet.MetricAsync(service, "jobs_consumer_connected") == 0); // two heartbeats of 15 s
-        orders.AddRange(await fleet.PlaceAsync(service, 50));
+        keys.AddRange(await fleet.PlaceAsync(service, 50));
         rabbit.Thaw();
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await fleet.ConsumingAsync(service);
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
@@ -58,13 +58,13 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var service = await fleet.ServeAsync();
 
         var warning = await service.LineAsync(Waits);
-        var orders = await fleet.PlaceAsync(service, 10);
+        var keys = await fleet.PlaceAsync(service, 10);
         await fleet.DegradedAsync(service);
 
         warning.Text("message").Should().Contain(fleet.Queue).And.Contain("Jobs__Queue").And.Contain("other arguments");
         (await channel.QueueDeclarePassiveAsync(fleet.Queue)).MessageCount.Should().Be(0);
         await channel.QueueDeleteAsync(fleet.Queue);
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         service.Log.Where(Waits).Select(line => line.Text("category")).Should().OnlyHaveUniqueItems("each worker says it once");
     }
 
@@ -118,71 +118,75 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
     {
         await using var fleet = await servers.TableFleetAsync();
         await using var api = await fleet.ServeApiAsync();
-        var orders = new List<string>();
+        var keys = new List<string>();
 
-        while (orders.Count < JobFaultTests.Orders)
+        while (keys.Count < JobFaultTests.Jobs)
         {
             await using var killed = await fleet.ServeWorkerAsync();
-            var killing = fleet.WhileChargingAsync(8, killed.Kill);
-            orders.AddRange(await fleet.PlaceAsync(api, JobFaultTests.Orders / 4));
+            var killing = fleet.WhileAskingAsync(8, killed.Kill);
+            keys.AddRange(await fleet.PlaceAsync(api, JobFaultTests.Jobs / 4));
             await killing;
             await killed.ExitAsync();
             JobFaultTests.EndLeases(fleet);
         }
 
         await using var worker = await fleet.ServeWorkerAsync();
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
     }
 
     [Fact, Trait("Readiness", "38"), Trait("Readiness", "40"), Trait("Readiness", "41")]
-    public async Task A_thousand_jobs_outlive_a_broker_that_is_killed_and_orders_are_taken_all_the_while()
+    public async Task A_thousand_jobs_outlive_a_broker_that_is_killed_and_more_are_taken_all_the_while()
     {
         await using var fleet = await servers.FleetAsync();
         await using var api = await fleet.ServeApiAsync();
         await using var worker = await fleet.ServeWorkerAsync();
+        //#if (sample)
         using var http = fleet.Site.Client(api);
-        var placing = fleet.PlaceAsync(api, JobFaultTests.Orders - 20);
-        var orders = new List<string>();
+        //#endif
+        var placing = fleet.PlaceAsync(api, JobFaultTests.Jobs - 20);
+        var keys = new List<string>();
 
-        foreach (var charges in (int[])[50, 250])
+        foreach (var calls in (int[])[50, 250])
         {
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count >= charges);
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count >= calls);
             servers.Rabbit.Kill();
-            orders.AddRange(await fleet.PlaceAsync(api, 10));
+            keys.AddRange(await fleet.PlaceAsync(api, 10));
+            //#if (sample)
             using (var refused = await http.TryOrderAsync("NONE"))
             {
                 refused.StatusCode.Should().Be(HttpStatusCode.UnprocessableEntity, "what is rolled back has no job");
             }
+            //#endif
             await fleet.DegradedAsync(worker);
             await servers.Rabbit.StartAsync();
         }
 
-        orders.AddRange(await placing);
-        await fleet.SettledOnceAsync(orders);
+        keys.AddRange(await placing);
+        await fleet.SettledOnceAsync(keys);
         worker.Log.Should().NotContain(line => line.Is("Died"));
     }
 
     [Fact, Trait("Readiness", "38")]
     public async Task Jobs_that_are_delivered_again_and_again_are_done_once_and_counted_as_duplicates()
     {
-        const int Jobs = 20;
+        const int Many = 20;
         await using var fleet = await servers.FleetAsync();
-        await using var api = await fleet.ServeApiAsync("Orders__CancelWindowSeconds=3600"); // so that the outbox keeps what the test sends itself
+        await using var api = await fleet.ServeApiAsync(Fleet.Later); // so that the outbox keeps what the test sends itself
         await using var worker = await fleet.ServeWorkerAsync();
-        var orders = await fleet.PlaceAsync(api, Jobs);
+        var keys = await fleet.PlaceLaterAsync(api, Many);
         await fleet.ConsumingAsync(worker);
 
         await fleet.PublishAsync(
             from job in fleet.Query<(string Id, string Type, byte[] Body)>("SELECT id, type, body FROM outbox")
             from copy in Enumerable.Range(0, 3) // at once: they race
             select (new BasicProperties { MessageId = job.Id, Type = job.Type }, job.Body));
-        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM receipts") == Jobs);
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM inbox") >= Many);
         fleet.Execute("UPDATE outbox SET available_at = 0"); // and once more, long after
 
-        await fleet.SettledOnceAsync(orders);
-        await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, worker) == 3 * Jobs);
+        await fleet.SettledOnceAsync(keys);
+        await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, worker) == 3 * Many);
         (await fleet.MetricAsync(worker, "jobs_confirm_duration_seconds_count")).Should().BePositive();
-        (await fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"done\"")).Should().Be(2 * Jobs);
+        (await fleet.MetricAsync(worker, "jobs_duration_seconds_count", "outcome=\"done\"")).Should().Be(Fleet.JobsEach * Many);
     }
 
     [Fact, Trait("Readiness", "39")]
@@ -198,9 +202,9 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
             (new(), [0, 255, 254]),
             (new() { MessageId = "no-type" }, "{}"u8.ToArray()),
             (new() { MessageId = "other-type", Type = "unheard-of" }, "{}"u8.ToArray()),
-            (new() { MessageId = "no-json", Type = "charge-payment" }, [0, 255, 254]),
-            (new() { MessageId = "other-json", Type = "charge-payment" }, "{\"orderId\":null}"u8.ToArray()),
-            (new() { MessageId = "other-headers", Type = "send-receipt", Headers = new Dictionary<string, object?> { ["x-attempt"] = "many", ["traceparent"] = 1 } }, "[]"u8.ToArray()),
+            (new() { MessageId = "no-json", Type = Operations.Job }, [0, 255, 254]),
+            (new() { MessageId = "other-json", Type = Operations.Job }, "{}"u8.ToArray()),
+            (new() { MessageId = "other-headers", Type = Operations.Job, Headers = new Dictionary<string, object?> { ["x-attempt"] = "many", ["traceparent"] = 1 } }, "[]"u8.ToArray()),
             (new() { MessageId = "nul-\0", Type = "\0", Headers = new Dictionary<string, object?> { ["x-attempt"] = long.MinValue, ["x-created-at"] = long.MaxValue, ["traceparent"] = "\0" } }, []),
         ]);
 
@@ -219,24 +223,24 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
     public async Task A_job_that_kills_its_worker_is_given_up_and_the_others_go_on()
     {
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.Hang;
+        fleet.Site.Provider.Answering = Provider.Hang;
         await servers.Rabbit.CtlAsync("set_policy", "limit", fleet.Queue, """{"delivery-limit":2}""", "--apply-to", "queues"); // below the queue's own
         await using var api = await fleet.ServeApiAsync();
         var killer = await fleet.PlaceAsync(api, 1);
         for (var deliveries = 1; deliveries <= 3; deliveries++)
         {
             await using var killed = await fleet.ServeWorkerAsync("Jobs__Concurrency=1"); // else it takes innocent ones with it
-            await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
+            await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == deliveries && fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
             killed.Kill();
         }
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
         var others = await fleet.PlaceAsync(api, 10);
 
         await using var worker = await fleet.ServeWorkerAsync();
 
         await fleet.DeadAsync(1);
-        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM receipts") == others.Count);
-        fleet.Query<string>("SELECT id FROM orders WHERE status = 'pending'").Should().Equal(killer);
+        await Eventually.TrueAsync(() => fleet.Done().Count == others.Count);
+        fleet.Done().Should().NotContain(killer);
         (await fleet.RunAsync("jobs")).Output.Should().Contain("may be what kills it");
         (await fleet.RunAsync("jobs", "replay", "all")).Output.Should().Contain("1 replayed");
         await fleet.SettledOnceAsync([.. killer, .. others]);
@@ -245,29 +249,29 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
     [Fact]
     public async Task Ten_thousand_waiting_jobs_wait_in_the_broker_and_not_in_the_memory_of_the_process()
     {
-        const int Jobs = 10_000;
+        const int Many = 10_000;
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
         await using var service = await fleet.ServeAsync();
         await fleet.PlaceAsync(service, 100);
         await fleet.SettledOnceAsync(null);
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => answer.Task);
         await fleet.PlaceAsync(service, 8);
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 108);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == 108);
         var before = service.ResidentSize;
 
         fleet.Execute(
             """
             INSERT INTO outbox (id, type, body, available_at, created_at)
-            SELECT gen_random_uuid(), 'charge-payment', '{"orderId":"none"}', 0, 0 FROM generate_series(1, @Jobs)
+            SELECT gen_random_uuid(), @Job, convert_to(@Body, 'UTF8'), 0, 0 FROM generate_series(1, @Many)
             """,
-            new { Jobs });
+            new { Operations.Job, Fleet.Body, Many });
         await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
 
-        (await fleet.MessagesAsync()).Should().Be(Jobs);
+        (await fleet.MessagesAsync()).Should().Be(Many);
         (service.ResidentSize - before).Should().BeLessThan(30 * 1024, "of {0} KiB", before);
         answer.SetResult();
-        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM inbox") == Jobs + 216);
+        await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM inbox") == Many + (108 * Fleet.JobsEach));
     }
 
     [Fact, Trait("Readiness", "38")]
@@ -277,39 +281,39 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
         await using var api = await fleet.ServeApiAsync();
         await using var paused = await fleet.ServeWorkerAsync();
         await fleet.ConsumingAsync(paused);
-        var orders = new List<string>();
+        var keys = new List<string>();
         await WithAlarmAsync(async () =>
         {
-            orders.AddRange(await fleet.PlaceAsync(api, 20));
+            keys.AddRange(await fleet.PlaceAsync(api, 20));
             await Eventually.TrueAsync(async () => (await servers.Rabbit.CtlAsync("list_connections", "state")).Contains("blocked", StringComparison.Ordinal)); // sent, and not confirmed
             paused.Freeze();
         });
         JobFaultTests.EndLeases(fleet);
 
         await using var other = await fleet.ServeWorkerAsync();
-        orders.AddRange(await fleet.PlaceAsync(api, 20));
+        keys.AddRange(await fleet.PlaceAsync(api, 20));
         await Eventually.TrueAsync(() => fleet.Value<long>("SELECT count(*) FROM outbox") == 0);
         paused.Thaw();
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await Eventually.TrueAsync(async () => await DuplicatesAsync(fleet, paused) + await DuplicatesAsync(fleet, other) > 0); // both have sent
     }
 
     [Fact, Trait("Readiness", "34")]
-    public async Task While_the_disk_of_the_broker_is_full_orders_are_taken_and_their_jobs_wait()
+    public async Task While_the_disk_of_the_broker_is_full_work_is_taken_and_waits()
     {
         await using var fleet = await servers.FleetAsync();
         await using var service = await fleet.ServeAsync();
-        var orders = new List<string>(await fleet.PlaceAsync(service, 10));
+        var keys = new List<string>(await fleet.PlaceAsync(service, 10));
 
         await WithAlarmAsync(async () =>
         {
-            orders.AddRange(await fleet.PlaceAsync(service, 20));
+            keys.AddRange(await fleet.PlaceAsync(service, 20));
             await fleet.DegradedAsync(service);
-            orders.AddRange(await fleet.PlaceAsync(service, 20));
+            keys.AddRange(await fleet.PlaceAsync(service, 20));
         });
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         service.Log.Should().NotContain(line => line.Is("Died"));
     }
 
@@ -318,18 +322,18 @@ public sealed class BrokerFaultTests(FleetServers servers) : IClassFixture<Fleet
     {
         await using var fleet = await servers.FleetAsync();
         await using var service = await fleet.ServeAsync();
-        var orders = new List<string>();
+        var keys = new List<string>();
         await using var connection = await fleet.ConnectAsync();
         await using var channel = await connection.CreateChannelAsync();
 
         for (var times = 0; times < 2; times++)
         {
-            orders.AddRange(await fleet.PlaceAsync(service, 10));
-            await fleet.SettledOnceAsync(orders); // what is in a queue goes with it
+            keys.AddRange(await fleet.PlaceAsync(service, 10));
+            await fleet.SettledOnceAsync(keys); // what is in a queue goes with it
             await channel.QueueDeleteAsync(fleet.Queue);
             await channel.QueueDeleteAsync(fleet.Queue + ".dead");
-            orders.AddRange(await fleet.PlaceAsync(service, 20));
-            await fleet.SettledOnceAsync(orders);
+            keys.AddRange(await fleet.PlaceAsync(service, 20));
+            await fleet.SettledOnceAsync(keys);
         }
         service.Log.Should().NotContain(line => line.Is("Died"));
     }

@@ -1,12 +1,15 @@
 using System.Net;
+//#if (sample)
 using System.Net.Http.Json;
 using System.Text.Json;
+//#endif
 using Dapper;
 
 namespace EndToEnd.Faults;
 
 public sealed class DatabaseFaultTests
 {
+    //#if (sample)
     /// <summary>What a statement fails with, and what the caller is told: that it was his fault, or when to come again.</summary>
     private static readonly (int Status, string[] States)[] Answers =
     [
@@ -96,6 +99,7 @@ public sealed class DatabaseFaultTests
         (await site.ValueAsync<long>("SELECT last_value FROM arrived")).Should().Be(3, "one of the two was done again");
     }
 
+    //#endif
     [Theory, Trait("Readiness", "12")]
     [InlineData(false)]
     [InlineData(true)]
@@ -104,11 +108,11 @@ public sealed class DatabaseFaultTests
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync("Process__Roles=api", $"Limits__RequestSeconds={(timeout ? 3 : 30)}");
         using var http = site.Client(service);
-        (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK); // the first one takes its time
-        await using var products = await site.LockAsync("products");
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK); // the first one takes its time
+        await using var held = await site.LockReadsAsync();
         using var client = new CancellationTokenSource();
 
-        var call = http.GetAsync("/v1/products", client.Token);
+        var call = http.GetAsync(Operations.Path, client.Token);
         await Eventually.TrueAsync(async () => await site.WaitingAsync() == 1);
         if (timeout)
             (await call).StatusCode.Should().Be(HttpStatusCode.GatewayTimeout);
@@ -118,8 +122,8 @@ public sealed class DatabaseFaultTests
         await Within(10, Eventually.TrueAsync(async () => await site.WaitingAsync() == 0)); // by itself it would end after 15 s
         await service.LineAsync(line => line.Text("status") == (timeout ? "504" : "499"));
         service.Log.Should().NotContain(line => line.Text("level") == "Error");
-        await products.DisposeAsync();
-        (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
+        await held.DisposeAsync();
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
     [Fact, Trait("Readiness", "47")]
@@ -128,19 +132,19 @@ public sealed class DatabaseFaultTests
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync($"ConnectionStrings__Database={site.Database.ConnectionString};Maximum Pool Size=2", "Process__Roles=api");
         using var http = site.Client(service);
-        var products = await site.LockAsync("products");
-        var waiting = new[] { http.GetAsync("/v1/products"), http.GetAsync("/v1/products") };
+        var held = await site.LockReadsAsync();
+        var waiting = new[] { http.GetAsync(Operations.Path), http.GetAsync(Operations.Path) };
         await Eventually.TrueAsync(async () => await site.WaitingAsync() == 2);
 
-        var others = await Within(10, Task.WhenAll(Enumerable.Range(0, 5).Select(_ => http.GetAsync("/v1/products"))));
+        var others = await Within(10, Task.WhenAll(Enumerable.Range(0, 5).Select(_ => http.GetAsync(Operations.Path))));
 
         others.Should().OnlyContain(answer => answer.StatusCode == HttpStatusCode.ServiceUnavailable && answer.Headers.Contains("Retry-After"));
         (await Within(10, http.GetAsync("/health/live"))).StatusCode.Should().Be(HttpStatusCode.OK);
         waiting.Should().NotContain(call => call.IsCompleted);
         (await http.GetStringAsync("/metrics")).Should().MatchRegex("db_client_connection_count\\{[^}]*state=\"used\"\\} 2").And.Contain("db_client_connection_npgsql_pending_requests");
-        await products.DisposeAsync();
+        await held.DisposeAsync();
         (await Task.WhenAll(waiting)).Should().OnlyContain(answer => answer.StatusCode == HttpStatusCode.OK);
-        (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
     [Theory, Trait("Readiness", "47")]
@@ -165,9 +169,9 @@ public sealed class DatabaseFaultTests
         using var http = site.Client(service);
         using var probe = site.Client(service);
         await probe.GetAsync("/health/ready");
-        var products = await site.LockAsync("products");
+        var held = await site.LockReadsAsync();
 
-        var calls = Enumerable.Range(0, 100).Select(_ => http.GetAsync("/v1/products")).ToList();
+        var calls = Enumerable.Range(0, 100).Select(_ => http.GetAsync(Operations.Path)).ToList();
         do
         {
             (await Within(10, probe.GetAsync("/health/live"))).StatusCode.Should().Be(HttpStatusCode.OK);
@@ -178,11 +182,12 @@ public sealed class DatabaseFaultTests
         var refused = await Task.WhenAll(calls.Where(call => call.IsCompleted));
         refused.Should().HaveCount(90).And.OnlyContain(answer => answer.StatusCode == HttpStatusCode.ServiceUnavailable && answer.Headers.Contains("Retry-After"));
         await Eventually.TrueAsync(async () => await site.WaitingAsync() == 10); // those are taken and wait
-        await products.DisposeAsync();
+        await held.DisposeAsync();
         (await Task.WhenAll(calls)).Count(answer => answer.StatusCode == HttpStatusCode.OK).Should().Be(10);
-        (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
+    //#if (sample)
     /// <summary>PostgreSQL has no text with U+0000, and none that is not UTF-8: what reached it would be our fault.</summary>
     [Fact, Trait("Readiness", "7")]
     public async Task Text_that_PostgreSQL_cannot_hold_is_refused_wherever_it_comes_in()
@@ -262,6 +267,7 @@ public sealed class DatabaseFaultTests
         }
     }
 
+    //#endif
     private static async Task<T> Within<T>(int seconds, Task<T> call)
     {
         await Within(seconds, (Task)call);
@@ -284,11 +290,4 @@ internal static class Locks
     /// <returns>How many statements wait for a lock.</returns>
     public static Task<long> WaitingAsync(this Site site) => site.ValueAsync<long>(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'");
-
-    public static Task<HttpResponseMessage> PutAsync(this HttpClient http, string sku, string name, string? ifMatch = null)
-    {
-        var request = new HttpRequestMessage(HttpMethod.Put, $"/v1/products/{sku}") { Content = JsonContent.Create(new { name, price = new { amount = 1250, currency = "EUR" } }) };
-        request.Headers.Add(ifMatch is null ? "If-None-Match" : "If-Match", ifMatch ?? "*");
-        return http.SendAsync(request);
-    }
 }

@@ -62,13 +62,6 @@ internal sealed partial class Fleet : IAsyncDisposable
 
     public static async Task<Fleet> CreateAsync(string database) => new(await Site.CreateAsync(schema: false), database);
 
-    /// <summary>With one product to order.</summary>
-    public async Task MigrateAsync()
-    {
-        (await RunAsync("migrate")).ExitCode.Should().Be(0);
-        Execute("INSERT INTO products (sku, name, amount, currency, version) VALUES ('TEA-1', 'Tea', 1250, 'EUR', 1)");
-    }
-
     public Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => Site.RunAsync(arguments, Settings());
 
     /// <summary>A process of both roles, unless the settings say another.</summary>
@@ -78,47 +71,19 @@ internal sealed partial class Fleet : IAsyncDisposable
 
     public Task<ServiceProcess> ServeWorkerAsync(params string[] settings) => ServeAsync(["Process__Roles=worker", .. settings]);
 
-    public async Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count)
-    {
-        using var http = Site.Client(api);
-        var orders = new List<string>();
-        while (orders.Count < count)
-            orders.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(8, count - orders.Count)).Select(_ => http.PlaceOrderAsync())));
-        return orders;
-    }
-
-    /// <summary>Holds the answers of the payment provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
-    public async Task WhileChargingAsync(int jobs, Action fault)
+    /// <summary>Holds the answers of the provider until so many jobs wait for one: the fault hits all of them in the middle.</summary>
+    public async Task WhileAskingAsync(int jobs, Action fault)
     {
         var (answer, waiting) = (new TaskCompletionSource(), 0);
-        Site.Provider.Charging = Provider.ApproveAfter(() =>
+        Site.Provider.Answering = Provider.ApproveAfter(() =>
         {
             Interlocked.Increment(ref waiting);
             return answer.Task;
         });
         await Eventually.TrueAsync(() => Volatile.Read(ref waiting) >= jobs);
         fault();
-        Site.Provider.Charging = Provider.Approve;
+        Site.Provider.Answering = Provider.Approve;
         answer.SetResult();
-    }
-
-    /// <summary>Waits until every order is paid and has its receipt, and nothing waits anywhere: then each must have happened once.</summary>
-    /// <param name="orders">All there must be; null where an answer was lost, so that only the database knows.</param>
-    public async Task SettledOnceAsync(IEnumerable<string>? orders)
-    {
-        await Eventually.TrueAsync(() => Value<long>(
-            "SELECT (SELECT count(*) FROM orders WHERE status <> 'paid') + (SELECT count(*) FROM orders) - (SELECT count(*) FROM receipts) + (SELECT count(*) FROM outbox)") <= 0);
-        //#if (jobs == "rabbitmq")
-        if (_rabbit is not null)
-            await Eventually.TrueAsync(async () => await MessagesAsync() == 0); // also those that come twice
-        //#endif
-        var all = Query<string>("SELECT id FROM orders WHERE status = 'paid'");
-        if (orders is not null)
-            all.Should().BeEquivalentTo(orders);
-        Query<string>("SELECT order_id FROM receipts").Should().BeEquivalentTo(all, "a charge that counts twice has two receipts");
-        Value<long>("SELECT count(*) FROM inbox").Should().Be(2 * all.Count);
-        Value<long>("SELECT count(*) FROM outbox").Should().Be(0);
-        Site.Provider.Charges.Select(charge => charge.Key).Distinct().Should().BeEquivalentTo(all);
     }
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
@@ -174,6 +139,6 @@ internal sealed partial class Fleet : IAsyncDisposable
         _rabbit is null ? "ConnectionStrings__RabbitMq" : $"ConnectionStrings__RabbitMq={_rabbit.ConnectionString}", $"Jobs__Queue={Queue}",
         //#endif
         "Jobs__Concurrency=8", "Limits__RequestsPerSecond=100000", "Limits__Burst=100000",
-        "Jobs__TimeoutSeconds=300", "Payments__TimeoutSeconds=120", "Payments__TryTimeoutSeconds=60", .. settings, // a provider that the test holds is not given up meanwhile
+        "Jobs__TimeoutSeconds=300", .. Patient, .. settings,
     ];
 }

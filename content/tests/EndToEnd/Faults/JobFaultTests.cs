@@ -4,10 +4,10 @@ using Npgsql;
 
 namespace EndToEnd.Faults;
 
-/// <summary>What can happen to a job between the order and its receipt. An order makes two jobs.</summary>
+/// <summary>What can happen to a job between the request that makes it and its effect.</summary>
 public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
-    internal const int Orders = 520;
+    internal const int Jobs = 520;
 
     [Fact, Trait("Readiness", "38")]
     public async Task A_thousand_jobs_outlive_workers_that_are_killed_none_lost_and_none_done_twice()
@@ -15,19 +15,19 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await using var fleet = await servers.FleetAsync();
         await using var api = await fleet.ServeApiAsync();
         var workers = new Queue<ServiceProcess>([await fleet.ServeWorkerAsync(), await fleet.ServeWorkerAsync()]);
-        var orders = new List<string>();
+        var keys = new List<string>();
 
-        while (orders.Count < Orders)
+        while (keys.Count < Jobs)
         {
             await using var killed = workers.Dequeue();
-            var killing = fleet.WhileChargingAsync(16, killed.Kill);
-            orders.AddRange(await fleet.PlaceAsync(api, Orders / 4));
+            var killing = fleet.WhileAskingAsync(16, killed.Kill);
+            keys.AddRange(await fleet.PlaceAsync(api, Jobs / 4));
             await killing;
             EndLeases(fleet); // also that of the one that lives: what it sends comes twice
             workers.Enqueue(await fleet.ServeWorkerAsync());
         }
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         foreach (var worker in workers)
             await worker.DisposeAsync();
     }
@@ -36,17 +36,17 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     public async Task A_job_that_keeps_failing_is_dead_after_its_attempts_and_done_when_replayed_after_the_repair()
     {
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.Fail;
+        fleet.Site.Provider.Answering = Provider.Fail;
         await using var service = await fleet.ServeAsync("Jobs__MaxAttempts=3", "Jobs__BackoffSeconds=0.05");
-        var orders = await fleet.PlaceAsync(service, 1);
+        var keys = await fleet.PlaceAsync(service, 1);
 
         await fleet.DeadAsync(1);
 
-        fleet.Query<(long, string)>("SELECT attempt, last_error FROM outbox").Should().Equal((3, "The payment provider answered 500."));
+        fleet.Query<(long, string)>("SELECT attempt, last_error FROM outbox").Should().Equal((3, Operations.Failure));
         service.Log.Where(line => line.Is("Failed")).Select(line => line.GetProperty("attempt").GetInt32()).Should().Equal(1, 2);
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
         (await fleet.RunAsync("jobs", "replay", "all")).Output.Should().Contain("1 replayed");
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
     }
 
     [Fact, Trait("Readiness", "36")]
@@ -54,22 +54,22 @@ public sealed class JobFaultTests(FleetServers servers) : IClassFixture<FleetSer
     {
         var answer = new TaskCompletionSource();
         await using var fleet = await servers.FleetAsync();
-        fleet.Site.Provider.Charging = Provider.ApproveAfter(() => answer.Task);
+        fleet.Site.Provider.Answering = Provider.ApproveAfter(() => answer.Task);
         await using var api = await fleet.ServeApiAsync();
         await using var first = await fleet.ServeWorkerAsync("Jobs__Concurrency=4");
-        var orders = await fleet.PlaceAsync(api, 12);
-        await Eventually.TrueAsync(() => fleet.Site.Provider.Charges.Count == 4);
+        var keys = await fleet.PlaceAsync(api, 12);
+        await Eventually.TrueAsync(() => fleet.Site.Provider.Calls.Count == 4);
 
         first.Terminate();
         await first.LineAsync(line => line.Is("Draining"));
         answer.SetResult();
 
         (await first.ExitAsync()).Should().Be(0);
-        fleet.Value<long>("SELECT count(*) FROM orders WHERE status = 'paid'").Should().Be(4);
-        fleet.Site.Provider.Charges.Should().HaveCount(4);
+        fleet.Value<long>("SELECT count(*) FROM inbox").Should().Be(4);
+        fleet.Site.Provider.Calls.Should().HaveCount(4);
         await using var second = await fleet.ServeWorkerAsync();
-        await fleet.SettledOnceAsync(orders);
-        fleet.Site.Provider.Charges.Should().HaveCount(12, "what was done does not come again");
+        await fleet.SettledOnceAsync(keys);
+        fleet.Site.Provider.Calls.Should().HaveCount(12, "what was done does not come again");
     }
 
     [Fact, Trait("Readiness", "39")]

@@ -56,7 +56,7 @@ public sealed class MonitoringFaultTests : IAsyncDisposable
         await watch.StartAsync(fleet.Site, [api.Address, _lives[0].Address], [worker.Address]);
 
         // Callers of all kinds, and a payment provider that fails.
-        fleet.Site.Provider.Charging = Provider.Fail;
+        fleet.Site.Provider.Answering = Provider.Fail;
         await PostgresDatabases.ExecuteAsync(standby.ConnectionString, "SELECT pg_wal_replay_pause()");
         var (callers, stop) = (new List<Task>(), new CancellationTokenSource());
         using var http = fleet.Site.Client(api);
@@ -77,7 +77,7 @@ public sealed class MonitoringFaultTests : IAsyncDisposable
             }
         });
         await watch.FiredAsync("JobsFailing", "DeadJobs", "SecurityEventBurst");
-        fleet.Site.Provider.Charging = Provider.Approve;
+        fleet.Site.Provider.Answering = Provider.Approve;
 
         // Statements that wait for a lock hold all connections, while the standby lies behind.
         await using (var locking = new NpgsqlConnection(fleet.Database))
@@ -105,7 +105,7 @@ public sealed class MonitoringFaultTests : IAsyncDisposable
         rabbit.Kill();
         //#endif
         await watch.FiredAsync("RedisDown", "LimiterFallback", "ReplicaGone", "BrokerDown", "ConsumerGone");
-        fleet.Site.Provider.Charging = Provider.Hang;
+        fleet.Site.Provider.Answering = Provider.Hang;
         fleet.Execute("UPDATE outbox SET available_at = 1");
         await watch.FiredAsync("OutboxOld", "MemoryGrowing");
         idle.ForEach(connection => connection.Dispose());

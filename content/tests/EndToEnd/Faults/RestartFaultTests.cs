@@ -3,12 +3,10 @@ using System.Net;
 //#if (auth == "jwt")
 using System.Net.Http.Headers;
 //#endif
-using System.Net.Http.Json;
-using System.Text.Json;
 
 namespace EndToEnd.Faults;
 
-/// <summary>Two instances behind a proxy of deploy/, which restart one after the other, three times over, while POSTs come without a pause.</summary>
+/// <summary>Two instances behind a proxy of deploy/, which restart one after the other, three times over, while calls come without a pause.</summary>
 [Trait("Readiness", "37")]
 public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<FleetServers>
 {
@@ -34,7 +32,7 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
         await Task.WhenAll(first.StartAsync(), second.StartAsync());
         await proxy.StartAsync();
         using var end = new CancellationTokenSource();
-        var load = new Load(fleet.Site, new Uri(proxy.ConnectionString));
+        var load = new Load(fleet, new Uri(proxy.ConnectionString));
         var clients = Enumerable.Range(0, 32).Select(number => load.RunAsync(number % 2 == 0 ? HttpVersion.Version20 : HttpVersion.Version11, end.Token)).ToList();
 
         for (var round = 0; round < 3; round++)
@@ -47,7 +45,7 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
         await Task.WhenAll(clients);
 
         load.Failures.Take(3).Should().BeEmpty($"of {load.Answered} requests none may fail, and {load.Failures.Count} did:\n{proxy.Log}");
-        await fleet.SettledOnceAsync(load.Orders);
+        await fleet.SettledOnceAsync();
     }
 
     /// <summary>A place to which a process comes back.</summary>
@@ -73,8 +71,8 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
         public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? default;
     }
 
-    /// <summary>Each client has one connection, sends a POST as soon as the one before is answered, and never sends one again that failed.</summary>
-    private sealed class Load(Site site, Uri address)
+    /// <summary>Each client has one connection, calls as soon as the one before is answered, and never sends one again that failed.</summary>
+    private sealed class Load(Fleet fleet, Uri address)
     {
         // About 800 requests a second: many, but not all that the machine can do, or an instance would need minutes to start.
         private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(40);
@@ -85,38 +83,24 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
 
         public ConcurrentQueue<string> Failures { get; } = [];
 
-        public ConcurrentBag<string> Orders { get; } = [];
-
         public async Task RunAsync(Version version, CancellationToken end)
         {
-            using var http = new HttpClient(new SocketsHttpHandler { SslOptions = site.Certificates.Client(), ActivityHeadersPropagator = null, MaxConnectionsPerServer = 1 })
+            using var http = new HttpClient(new SocketsHttpHandler { SslOptions = fleet.Site.Certificates.Client(), ActivityHeadersPropagator = null, MaxConnectionsPerServer = 1 })
             {
                 BaseAddress = address,
                 DefaultRequestVersion = version,
                 DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
             };
             //#if (auth == "jwt")
-            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", site.Provider.Token("ann"));
+            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", fleet.Site.Provider.Token("ann"));
             //#endif
-            var (key, order) = ("", "");
+            var call = fleet.Caller(http);
             for (var number = 0; !end.IsCancellationRequested; number++)
             {
-                // One order, which is a job, too; a fourth that ask for its answer once more; the rest is refused at once, so that many are on their way.
-                var (isNew, isAgain) = (number % 20 == 0, number % 4 == 1);
-                key = isNew ? Guid.NewGuid().ToString() : key;
-                using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/orders")
-                {
-                    Headers = { { "Idempotency-Key", key } },
-                    Content = JsonContent.Create(new { items = new[] { new { sku = "TEA-1", quantity = isNew || isAgain ? 2 : 0 } } }),
-                };
                 try
                 {
-                    using var answer = await http.SendAsync(request, CancellationToken.None); // what was begun is finished
-                    var text = await answer.Content.ReadAsStringAsync(CancellationToken.None);
-                    if (isNew && answer.StatusCode == HttpStatusCode.Created)
-                        Orders.Add(order = JsonElement.Parse(text).Text("id")!);
-                    if (!(isNew || isAgain ? answer.StatusCode == HttpStatusCode.Created && text.Contains(order, StringComparison.Ordinal) : text.Contains("items[0].quantity", StringComparison.Ordinal)))
-                        Failures.Enqueue($"{(int)answer.StatusCode} {text}");
+                    if (await call(number) is { } failure)
+                        Failures.Enqueue(failure);
                 }
                 catch (HttpRequestException error)
                 {

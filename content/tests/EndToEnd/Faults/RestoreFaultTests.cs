@@ -11,10 +11,10 @@ public sealed class RestoreFaultTests(FleetServers servers) : IClassFixture<Flee
     {
         await using var fleet = await servers.TableFleetAsync();
         var dump = Path.Combine(fleet.Site.Folder, "storefront.dump");
-        IReadOnlyList<string> orders;
+        IReadOnlyList<string> keys;
         await using (var before = await fleet.ServeApiAsync()) // with no worker: the jobs wait in the backup
         {
-            orders = await fleet.PlaceAsync(before, 5);
+            keys = await fleet.PlaceAsync(before, 5);
             await RunAsync("pg_dump", "--format=custom", $"--file={dump}", Uri(fleet.Database));
             await fleet.PlaceAsync(before, 2); // lost
         }
@@ -25,7 +25,7 @@ public sealed class RestoreFaultTests(FleetServers servers) : IClassFixture<Flee
         await using var after = await Fleet.CreateAsync(restored);
         (await after.RunAsync("migrate")).Output.Should().NotContain("Applied", "the schema came with the rows");
         await using var service = await after.ServeAsync();
-        await after.SettledOnceAsync(orders);
+        await after.SettledOnceAsync(keys);
         await after.PlaceAsync(service, 1);
     }
 

@@ -16,13 +16,13 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
         await using var fleet = await FleetAsync(site => site.Certificates.Issue("engines"));
         await using var service = await ServeAsync(fleet);
 
-        var orders = await fleet.PlaceAsync(service, 5);
+        var keys = await fleet.PlaceAsync(service, 5);
 
-        await fleet.SettledOnceAsync(orders);
+        await fleet.SettledOnceAsync(keys);
         await Eventually.TrueAsync(async () => (await fleet.ReadyAsync(service)).Body.Contains("\"status\":\"healthy\"", StringComparison.Ordinal));
         fleet.Value<bool>("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name <> ''").Should().BeTrue();
         using var http = fleet.Site.Client(service);
-        (await http.GetAsync("/v1/products/TEA-1")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
         //#if (cache == "redis")
         await Eventually.TrueAsync(async () => await _redis.CommandAsync("DBSIZE") is [':', > '0', ..]);
         //#endif
@@ -43,7 +43,7 @@ public sealed class TlsFaultTests(FleetServers servers) : IClassFixture<FleetSer
             var (status, body) = await fleet.ReadyAsync(unready);
             status.Should().Be(HttpStatusCode.ServiceUnavailable);
             JsonElement.Parse(body).Text("detail").Should().StartWith("database:");
-            (await http.GetAsync("/v1/products")).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
+            (await http.GetAsync(Operations.Path)).StatusCode.Should().Be(HttpStatusCode.ServiceUnavailable);
             unready.Log.Should().ContainSingle(line => line.Is("NotYet")).Which.Text("message").Should().Contain("no certificate that is trusted").And.Contain("ConnectionStrings__Database");
         }
         //#if (cache == "redis" || jobs == "rabbitmq")

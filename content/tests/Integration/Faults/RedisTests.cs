@@ -32,7 +32,7 @@ public sealed class RedisTests : IAsyncLifetime
         await using var a = await StartAsync(_given);
         (await a.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
         await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-        await using var b = await StartAsync(_given, a.Database, services => services.HookProducts(_ => Task.FromResult(Interlocked.Increment(ref queries))));
+        await using var b = await StartAsync(_given, a.Database, services => services.HookReads(_ => Task.FromResult(Interlocked.Increment(ref queries))));
 
         (await b.Client().GetStringAsync($"/v1/products/{Sku}")).Should().Contain(Sku);
 
