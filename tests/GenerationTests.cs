@@ -88,8 +88,8 @@ public partial class GenerationTests(TemplatePackage package)
     }
 
     [Theory]
-    [InlineData("true", 125, 3800)]
-    [InlineData("false", 110, 3350)]
+    [InlineData("true", 125, 3850)]
+    [InlineData("false", 115, 3400)]
     public async Task Stays_small(string sample, int mostFiles, int mostLines)
     {
         var shop = await package.NewShopAsync("--sample", sample);
