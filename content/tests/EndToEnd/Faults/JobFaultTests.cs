@@ -1,4 +1,6 @@
+//#if (sample)
 using System.Net;
+//#endif
 using System.Text.RegularExpressions;
 using Dapper;
 using Npgsql;

@@ -60,16 +60,8 @@ internal sealed partial class Fleet
         Site.Provider.Calls.Select(call => call.Key).Distinct().Should().BeEquivalentTo(all);
     }
 
-    /// <summary>What <see cref="Caller"/> does makes no job.</summary>
+    /// <summary>What <see cref="Reads.Caller"/> does makes no job.</summary>
     public Task SettledOnceAsync() => SettledOnceAsync(null);
-
-    /// <summary>What a caller does without a pause.</summary>
-    /// <returns>What went wrong, or null.</returns>
-    public static Func<int, Task<string?>> Caller(HttpClient http) => async _ =>
-    {
-        using var answer = await http.GetAsync(Operations.Path, CancellationToken.None); // what was begun is finished
-        return answer.StatusCode == HttpStatusCode.OK ? null : $"{(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(CancellationToken.None)}";
-    };
 }
 
 internal static class Reads
@@ -79,8 +71,16 @@ internal static class Reads
     {
         await site.ExecuteAsync("""
             CREATE TABLE gate (id INT);
-            CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM public.gate; RETURN timeofday()::timestamptz; END $$;
+            CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM public.gate; RETURN pg_catalog.clock_timestamp(); END $$;
             """);
         return await site.LockAsync("gate");
     }
+
+    /// <summary>What a caller does without a pause.</summary>
+    /// <returns>What went wrong, or null.</returns>
+    public static Func<int, Task<string?>> Caller(this Fleet _, HttpClient http) => async number =>
+    {
+        using var answer = await http.GetAsync(Operations.Path, CancellationToken.None); // what was begun is finished
+        return answer.StatusCode == HttpStatusCode.OK ? null : $"{(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(CancellationToken.None)}";
+    };
 }
