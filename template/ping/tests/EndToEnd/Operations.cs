@@ -22,8 +22,9 @@ internal static class Operations
     /// <summary>The names of the settings that name a provider.</summary>
     public static readonly string[] ProviderSettings = [];
 
+    /// <summary>With them comes the job, and in PostgreSQL a function of the test's own may stand before one of the system's.</summary>
     public static (string Key, string Value)[] Settings(Provider provider) =>
-        [(TestJob.Provider, provider.Address), ("DOTNET_STARTUP_HOOKS", typeof(TestJob).Assembly.Location), ("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES", typeof(TestJob).Assembly.GetName().Name!)];
+        [("PGOPTIONS", "-c search_path=public,pg_catalog"), (TestJob.Provider, provider.Address), ("DOTNET_STARTUP_HOOKS", typeof(TestJob).Assembly.Location), ("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES", typeof(TestJob).Assembly.GetName().Name!)];
 
     /// <summary>All that it does for a caller.</summary>
     public static async Task WorkAsync(this HttpClient http)
@@ -39,7 +40,8 @@ internal static class Operations
         await http.WorkAsync();
         var key = Guid.NewGuid().ToString();
         await site.ExecuteAsync(TestJob.Table);
-        await site.ExecuteAsync(TestJob.Insert, new { key, body = TestJob.Body, at = 0, trace = http.DefaultRequestHeaders.TryGetValues("traceparent", out var trace) ? trace.Single() : null });
+        var trace = http.DefaultRequestHeaders.TryGetValues("traceparent", out var given) ? given.Single() : $"00-{Guid.NewGuid():N}-00f067aa0ba902b7-01";
+        await site.ExecuteAsync(TestJob.Insert, new { key, body = TestJob.Body, trace, at = 0 });
         return key;
     }
 

@@ -1,4 +1,6 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.Loader;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Storefront.Repositories;
@@ -42,6 +44,11 @@ internal sealed class TestJob : IJobHandler, IDisposable
     public void Dispose() => _http.Dispose();
 
     private sealed record Work(string Name);
+
+    /// <summary>The service knows none of what this assembly refers to.</summary>
+    [ModuleInitializer]
+    internal static void FindReferences() => AssemblyLoadContext.Default.Resolving += (context, name) =>
+        Path.Combine(AppContext.BaseDirectory, name.Name + ".dll") is var file && File.Exists(file) ? context.LoadFromAssemblyPath(file) : null;
 
     internal sealed class Registration : IHostingStartup
     {

@@ -73,7 +73,7 @@ internal static class Reads
     {
         await site.ExecuteAsync("""
             CREATE TABLE gate (id INT);
-            CREATE OR REPLACE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM public.gate; RETURN timeofday()::timestamptz; END $$;
+            CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 FROM public.gate; RETURN pg_catalog.clock_timestamp(); END $$;
             """);
         return await site.LockAsync("gate");
     }
