@@ -5,57 +5,42 @@ namespace TemplateTests;
 /// <summary>Whatever a folder can be called, a service of that name is generated, and builds with its analyzers on.</summary>
 public partial class NamesTests(TemplatePackage package)
 {
+    private static readonly string[][] Kinds =
+    [
+        // Not an identifier as it stands.
+        ["1shop", "a b", ".lead", "a..b", "---", "O'Neil", "my_shop.2nd"],
+        // Means something in XML, in MSBuild or to a shell.
+        ["$(x)", "a&b", "a;b"],
+        // Keywords of C#.
+        ["my.class.api", "class"],
+        // Types and namespaces of the framework, of packages, and of the service itself.
+        ["Acme.System", "System", "Microsoft.Shop", "Task", "Program", "WebApplication", "Environment", "Dapper"],
+        ["Order", "OrderService", "Acme.Product.Api", "Services", "Unit"],
+        // Letters beyond ASCII.
+        ["日本", "Ünïcode"],
+        // A usual one, the template's own name, and a long one.
+        ["My-Shop.Api", "ProdApi", "AnEightyLetterNameThatGoesOnAndOnUntilSomeFileSystemOrSomeToolSaysThatItIsEnough"],
+    ];
+
+    /// <summary>One of each kind, each with other options; by TEMPLATE_TESTS=full all.</summary>
+    public static TheoryData<string, string> Names =>
+        [.. Kinds.SelectMany(names => OptionTests.IsFull ? names : names[..1]).Zip(Enumerable.Repeat(OptionTests.Sets(everyPair: true), Kinds.Sum(names => names.Length)).SelectMany(sets => sets)).Select(pair => (pair.First, string.Join(' ', pair.Second)))];
+
     [Theory]
-    // Not an identifier as it stands.
-    [InlineData("1shop")]
-    [InlineData("a b")]
-    [InlineData(".lead")]
-    [InlineData("a..b")]
-    [InlineData("---")]
-    [InlineData("O'Neil")]
-    [InlineData("my_shop.2nd")]
-    // Means something in XML, in MSBuild or to a shell.
-    [InlineData("a&b")]
-    [InlineData("a;b")]
-    [InlineData("$(x)")]
-    // Keywords of C#.
-    [InlineData("class")]
-    [InlineData("my.class.api")]
-    // Types and namespaces of the framework, of packages, and of the service itself.
-    [InlineData("System")]
-    [InlineData("Acme.System")]
-    [InlineData("Microsoft.Shop")]
-    [InlineData("Task")]
-    [InlineData("Program")]
-    [InlineData("WebApplication")]
-    [InlineData("Environment")]
-    [InlineData("Dapper")]
-    [InlineData("Order")]
-    [InlineData("OrderService")]
-    [InlineData("Acme.Product.Api")]
-    [InlineData("Services")]
-    [InlineData("Unit")]
-    // Letters beyond ASCII.
-    [InlineData("Ünïcode")]
-    [InlineData("日本")]
-    // The template's own name, a usual one, and a long one.
-    [InlineData("ProdApi")]
-    [InlineData("My-Shop.Api")]
-    [InlineData("AnEightyLetterNameThatGoesOnAndOnUntilSomeFileSystemOrSomeToolSaysThatItIsEnough")]
-    public async Task Build(string name)
+    [MemberData(nameof(Names))]
+    public async Task Build(string name, string options)
     {
         var directory = package.NewFolder();
-        (await package.NewAsync(directory, "-n", name, "--no-restore")).MustSucceed();
+        (await package.NewAsync(directory, ["-n", name, "--no-restore", .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries)])).MustSucceed();
         var service = Directory.GetDirectories(directory).Single();
         Path.GetFileName(service).Should().Be(name);
 
         // Whole solutions would take most of the time of all tests together.
-        var whole = Environment.GetEnvironmentVariable("TEMPLATE_TESTS") == "full";
         var project = Directory.GetFiles(Path.Combine(service, "src"), "*.csproj", SearchOption.AllDirectories).Single();
-        (await Command.RunAsync(service, "dotnet build", whole ? [] : [project])).MustSucceed();
+        (await Command.RunAsync(service, "dotnet build", OptionTests.IsFull ? [] : [project])).MustSucceed();
 
         // Containers and Kubernetes take lower-case ASCII, and not much of it.
-        var slug = Secrets().Match(await File.ReadAllTextAsync(project, TestContext.Current.CancellationToken)).Groups[1].Value;
+        var slug = Slug().Match(await File.ReadAllTextAsync(Path.Combine(service, "compose.yaml"), TestContext.Current.CancellationToken)).Groups[1].Value;
         slug.Should().MatchRegex("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$");
     }
 
@@ -74,6 +59,6 @@ public partial class NamesTests(TemplatePackage package)
     [GeneratedRegex("^[A-Z][a-z]*$|Service$")]
     private static partial Regex OneWord();
 
-    [GeneratedRegex("<UserSecretsId>(.*)-secrets</UserSecretsId>")]
-    private static partial Regex Secrets();
+    [GeneratedRegex("^name: (.*)$", RegexOptions.Multiline)]
+    private static partial Regex Slug();
 }

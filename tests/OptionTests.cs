@@ -89,22 +89,22 @@ public partial class OptionTests(TemplatePackage package)
         }
     }
 
-    private static bool IsFull => Environment.GetEnvironmentVariable("TEMPLATE_TESTS") == "full";
+    internal static bool IsFull => Environment.GetEnvironmentVariable("TEMPLATE_TESTS") == "full";
 
     private static bool IsRefused(string[] set) => set.Any(option => Needs.TryGetValue(option, out var needed) && !set.Contains(needed));
 
     /// <summary>The last value of each option, which leaves out most.</summary>
     private static string[] Least() => [.. Off.Keys.GroupBy(option => option.Split(' ')[0]).Select(values => values.Last())];
 
-    /// <summary>Every combination of values; unless TEMPLATE_TESTS=full, as few as have each pair of values once.</summary>
-    private static IReadOnlyList<string[]> Sets()
+    /// <summary>Every combination of values; unless TEMPLATE_TESTS=full, as few as have each pair of values once. The first has all defaults.</summary>
+    internal static IReadOnlyList<string[]> Sets(bool everyPair = false)
     {
         var options = Off.Keys.GroupBy(option => option.Split(' ')[0]).Select(values => values.Prepend("").ToArray()).ToList();
         IEnumerable<string[]> all = [[]];
         foreach (var values in options)
             all = all.SelectMany(set => values.Select(value => (string[])[.. set, value])); // by position, "" for the default
         var left = all.Where(set => !IsRefused(set)).ToList();
-        if (!IsFull)
+        if (everyPair || !IsFull)
         {
             static IEnumerable<(string, string, int, int)> Pairs(string[] set) =>
                 from one in Enumerable.Range(0, set.Length) from two in Enumerable.Range(0, one) select (set[one], set[two], one, two);

@@ -62,7 +62,7 @@ internal static class Operations
     public static IEnumerable<HttpRequestMessage> Requests(string canary)
     {
         var escaped = Uri.EscapeDataString(canary);
-        foreach (var path in (string[])[$"/{escaped}", $"/v1/products/{escaped}", $"/v1/products/{escaped.ToUpperInvariant()}", $"/v1/orders/{escaped}", $"/v1/products?after={escaped}", $"/v1/products?limit={escaped}", $"/v1/products?q={escaped}&q={escaped}", $"/v1/orders?status={escaped}"])
+        foreach (var path in (string[])[$"/{escaped}", $"/v1/products/{escaped}", $"/v1/products/{escaped.ToUpperInvariant()}", $"/v1/orders/{escaped}", $"/v1/products?after={escaped}", $"/v1/products?limit={escaped}", $"/v1/products?q={escaped}&q={escaped}", $"/v1/products?{escaped}=1", $"/v1/orders?status={escaped}"])
             yield return new(HttpMethod.Get, path);
         foreach (var name in (string[])["Authorization", "Cookie", "Accept", "Idempotency-Key", "If-None-Match", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "X-Api-Key", "traceparent", "baggage"])
             yield return With(new(HttpMethod.Get, "/v1/orders"), name, name == "baggage" ? $"user={escaped}" : canary);

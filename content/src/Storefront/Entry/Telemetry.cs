@@ -33,7 +33,7 @@ internal static class Telemetry
                 .AddAspNetCoreInstrumentation(http =>
                 {
                     http.Filter = context => !context.IsProbe();
-                    http.EnrichWithHttpRequest = (span, _) => span.SetTag("url.path", null).SetTag("user_agent.original", null); // callers write secrets there; http.route says enough
+                    http.EnrichWithHttpRequest = (span, _) => span.SetTag("url.path", null).SetTag("url.query", null).SetTag("user_agent.original", null); // callers write secrets there; http.route says enough
                 })
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
