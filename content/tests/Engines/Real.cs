@@ -136,6 +136,7 @@ public sealed class TestDatabase : IAsyncDisposable
 
     public Task RepairAsync() => ExecuteAsync($"ALTER DATABASE {_name}_away RENAME TO {_name}");
 
+    //#if (jobs != "none")
     /// <summary>Nothing is written until what is returned ends.</summary>
     public async Task<IAsyncDisposable> HoldWritesAsync()
     {
@@ -144,6 +145,7 @@ public sealed class TestDatabase : IAsyncDisposable
         return connection;
     }
 
+    //#endif
     public async ValueTask DisposeAsync()
     {
         await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");
