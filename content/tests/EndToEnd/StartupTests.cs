@@ -1,7 +1,11 @@
 using System.Net;
+//#if (jobs != "none")
 using System.Net.Http.Json;
+//#endif
 using System.Net.Sockets;
+//#if (jobs != "none")
 using System.Text.Json;
+//#endif
 
 namespace EndToEnd;
 

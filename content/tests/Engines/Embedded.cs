@@ -1,5 +1,7 @@
 using System.Data.Common;
+//#if (jobs != "none")
 using Dapper;
+//#endif
 using Microsoft.Data.Sqlite;
 
 namespace Engines;
