@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+//#if (jobs != "none")
 using Dapper;
+//#endif
 using DotNet.Testcontainers.Containers;
 using Npgsql;
 //#if (jobs == "rabbitmq")

@@ -17,9 +17,6 @@ public static class Registration
         //#endif
         services.Scan(scan => scan.FromAssemblies(typeof(Registration).Assembly)
             .AddClasses(classes => classes.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal))).AsSelf().WithSingletonLifetime()
-            //#if (jobs != "none")
-            .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime()
-            //#endif
-            );
+            .AddClasses(classes => classes.AssignableTo<IJobHandler>(), publicOnly: false).As<IJobHandler>().WithSingletonLifetime());
     }
 }

@@ -2,8 +2,14 @@ using System.Net;
 
 namespace EndToEnd.Faults;
 
+//#if (jobs != "none")
 /// <summary>PostgreSQL away, and killed.</summary>
 public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetServers>
+//#endif
+//#if (jobs == "none")
+/// <summary>PostgreSQL away.</summary>
+public sealed class DataFaultTests
+//#endif
 {
     //#if (jobs != "none")
     [Fact, Trait("Readiness", "38")]
