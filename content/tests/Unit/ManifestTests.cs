@@ -47,7 +47,7 @@ public sealed class ManifestTests
     [InlineData("restricted", "enforce: restricted", "enforce: baseline")]
     [InlineData("token", "automountServiceAccountToken: false", "automountServiceAccountToken: true")]
     [InlineData("rollout", "maxUnavailable: 0", "maxUnavailable: 1")]
-    [InlineData("rollout", "  replicas: 2\n", "", "minReplicas: 2", "minReplicas: 1")]
+    [InlineData("rollout", "minReplicas: 3", "minReplicas: 1")]
     [InlineData("grace", "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 39")]
     [InlineData("spread", "topologyKey: kubernetes.io/hostname", "topologyKey: topology.kubernetes.io/zone")]
     [InlineData("disruption", "      track: stable\n  unhealthyPodEvictionPolicy", "      track: other\n  unhealthyPodEvictionPolicy")]
