@@ -23,7 +23,9 @@ public sealed class CanaryTests
             //#if (jobs == "rabbitmq")
             $"ConnectionStrings__RabbitMq=amqp://u:{Password}@127.0.0.1:1/",
             //#endif
+            //#if (jobs != "none")
             .. Operations.ProviderSettings.Select(key => $"{key}={site.Provider.Address.Replace("://", $"://u:{Password}@", StringComparison.Ordinal)}"),
+            //#endif
         ]);
         using var http = site.Client(service);
         var seen = new StringBuilder();

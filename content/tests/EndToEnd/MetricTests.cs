@@ -39,7 +39,9 @@ public sealed partial class MetricTests
         var metrics = "";
         await Eventually.TrueAsync(async () => (metrics = await http.GetStringAsync("/metrics")).Contains("jobs_duration_seconds_bucket", StringComparison.Ordinal));
 
+        //#if (jobs != "none")
         Buckets(metrics, "jobs_duration_seconds").Should().Equal(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60);
+        //#endif
         Buckets(metrics, "http_server_request_duration_seconds").Should().Contain([0.1, 0.25, 0.5, 1], "the objectives are among them");
         metrics.Should().MatchRegex($"http_server_request_duration_seconds_bucket.* # {{.*trace_id=\"{trace}\"").And.MatchRegex($"jobs_duration_seconds_bucket.* # {{.*trace_id=\"{trace}\"");
     }

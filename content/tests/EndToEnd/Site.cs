@@ -36,8 +36,10 @@ internal sealed class Site : IAsyncDisposable
 
     public Certificates Certificates { get; }
 
+    //#if (auth == "jwt" || jobs != "none")
     public Provider Provider { get; private set; } = null!;
 
+    //#endif
     /// <summary>The migrations of the program, in their order, without those of Development.</summary>
     public static readonly string[] Scripts =
         [.. typeof(Storefront.Controllers.IController).Assembly.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal) && !name.StartsWith("Development/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
@@ -49,7 +51,9 @@ internal sealed class Site : IAsyncDisposable
     public static async Task<Site> CreateAsync(bool schema = true)
     {
         var site = new Site();
+        //#if (auth == "jwt" || jobs != "none")
         site.Provider = await Provider.StartAsync(site.Certificates);
+        //#endif
         site.Database = await TestDatabase.CreateAsync(schema ? MigrateAsync : null);
         return site;
     }
@@ -152,13 +156,17 @@ internal sealed class Site : IAsyncDisposable
         await connection.ExecuteAsync(sql, parameters);
     }
 
+    //#if (jobs != "none")
     public Task AddJobAsync(string id, string type) =>
         ExecuteAsync("INSERT INTO outbox (id, type, body, available_at, created_at) VALUES (@id, @type, @body, 0, 0)", new { id, type, body = "{}"u8.ToArray() });
 
+    //#endif
     public async ValueTask DisposeAsync()
     {
         await Database.DisposeAsync();
+        //#if (auth == "jwt" || jobs != "none")
         await Provider.DisposeAsync();
+        //#endif
         Certificates.Dispose();
         Directory.Delete(Folder, recursive: true);
     }

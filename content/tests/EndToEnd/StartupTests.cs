@@ -1,7 +1,11 @@
 using System.Net;
+//#if (jobs != "none")
 using System.Net.Http.Json;
+//#endif
 using System.Net.Sockets;
+//#if (jobs != "none")
 using System.Text.Json;
+//#endif
 
 namespace EndToEnd;
 
@@ -36,10 +40,12 @@ public sealed class StartupTests
     [InlineData("Kestrel__Certificates__Default__Path=/nowhere/s3cret.pem")]
     [InlineData("Kestrel__Certificates__Default__Path=appsettings.json")]
     [InlineData("Management__Port=s3cret")]
+    //#if (jobs != "none")
     [InlineData("Process__Roles=api,s3cret")]
     [InlineData("Jobs__MaxAttempts=0")]
     [InlineData("Jobs__MaxAttempts=abc")]
     [InlineData("Jobs__MaxAttempts=s3cret:abc")]
+    //#endif
     [InlineData("Limits__BodyBytes=1")]
     [InlineData("Proxy__TrustedNetworks__0=s3cret")]
     //#if (cache == "redis")
@@ -83,7 +89,9 @@ public sealed class StartupTests
 
     [Theory, Trait("Readiness", "21")]
     [InlineData("migrate")]
+    //#if (jobs != "none")
     [InlineData("jobs")]
+    //#endif
     public async Task Nor_does_a_verb_use_one(string verb)
     {
         await using var site = await Site.CreateAsync();
@@ -180,6 +188,7 @@ public sealed class StartupTests
 
         await site.RefusesAsync($"ASPNETCORE_URLS=https://{holder.LocalEndpoint}", "address already in use");
     }
+    //#if (jobs != "none")
 
     [Fact, Trait("Readiness", "49")]
     public async Task On_an_old_schema_the_service_lives_but_is_ready_only_once_another_process_has_migrated()
@@ -201,6 +210,7 @@ public sealed class StartupTests
         await Eventually.TrueAsync(async () => (await http.GetAsync("/health/ready")).IsSuccessStatusCode);
         await http.WorkAsync();
     }
+    //#endif
 }
 
 internal static class Refusals

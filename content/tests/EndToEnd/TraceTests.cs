@@ -19,15 +19,23 @@ public sealed class TraceTests
         http.DefaultRequestHeaders.Add("traceparent", $"00-{trace}-{Caller}-01");
         var key = await site.BeginAsync(http);
         http.DefaultRequestHeaders.Remove("traceparent");
+        //#if (jobs != "none")
         await site.DoneAsync(key);
+        //#endif
 
         await Eventually.TrueAsync(() => Operations.Spans.All(Names().Contains));
 
         if (TestDatabase.IsServer)
-            Sources().Should().Contain("Npgsql").And.Contain("Storefront.JobBroker");
+            Sources().Should().Contain("Npgsql");
+        //#if (jobs == "rabbitmq")
+        if (TestDatabase.IsServer)
+            Sources().Should().Contain("Storefront.JobBroker");
+        //#endif
         var all = Spans();
         all.Select(span => span.Parent).Should().BeSubsetOf([Caller, .. all.Select(span => span.Id)], "each span has its parent in the trace");
+        //#if (jobs != "none")
         all.Single(span => span.Name == "POST").Parent.Should().Be(all.Single(span => span.Name == Operations.Job).Id, "the call of the provider belongs to the job");
+        //#endif
         service.Log.Where(line => line.Text("traceId") == trace && line.Is("Request")).Should().ContainSingle();
         collector.Spans.Should().OnlyContain(span => span.Parent.Length > 0 || span.Name.Contains(" /", StringComparison.Ordinal), "what nobody asked for is no trace");
 

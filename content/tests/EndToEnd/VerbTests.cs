@@ -11,8 +11,11 @@ public sealed class VerbTests
         var again = await site.RunAsync(["migrate"]);
 
         atOnce.Append(again).Should().OnlyContain(run => run.ExitCode == 0);
+        Site.Scripts.Should().OnlyContain(script => atOnce.Count(run => run.Output.Contains($"Applied migration {script}", StringComparison.Ordinal)) == 1);
         again.Output.Should().NotContain("Applied migration");
+        //#if (jobs != "none")
         (await site.QueryAsync<string>("SELECT ScriptName FROM SchemaVersions ORDER BY ScriptName")).Should().Equal(Site.Scripts).And.StartWith(Operations.Scripts);
+        //#endif
     }
 
     [Fact]
@@ -22,13 +25,16 @@ public sealed class VerbTests
         await using var service = await site.ServeAsync();
         var url = $"ASPNETCORE_URLS={service.Address}";
 
+        //#if (jobs != "none")
         (await site.RunAsync(["health"], url)).ExitCode.Should().Be(1, "the schema is missing");
+        //#endif
         (await site.RunAsync(["migrate"])).ExitCode.Should().Be(0);
         (await site.RunAsync(["health"], url)).ExitCode.Should().Be(0);
         service.Kill();
         await Eventually.TrueAsync(async () => (await site.RunAsync(["health"], url)).ExitCode == 1);
     }
 
+    //#if (jobs != "none")
     [Fact]
     public async Task Jobs_of_a_database_without_a_schema_are_asked_for_in_vain()
     {
@@ -37,10 +43,13 @@ public sealed class VerbTests
         await site.RefusesAsync("", "migrate", "jobs");
     }
 
+    //#endif
     [Theory]
     [InlineData("migrat")]
+    //#if (jobs != "none")
     [InlineData("jobs", "reply")]
     [InlineData("jobs", "replay")]
+    //#endif
     public async Task An_unknown_verb_is_refused_with_the_list_of_verbs(params string[] arguments)
     {
         await using var site = await Site.CreateAsync();

@@ -1,5 +1,7 @@
 using System.Data.Common;
+//#if (jobs != "none")
 using Dapper;
+//#endif
 using Microsoft.Data.Sqlite;
 
 namespace Engines;
@@ -65,7 +67,7 @@ public sealed class TestDatabase : IAsyncDisposable
             {
                 await System.IO.File.WriteAllTextAsync(_folder, "a file where the folder should be");
             }
-            catch (UnauthorizedAccessException) // a worker of the service was faster, and made the folder anew
+            catch (UnauthorizedAccessException) // the service was faster, and made the folder anew
             {
                 Directory.Delete(_folder, recursive: true);
             }
@@ -79,6 +81,7 @@ public sealed class TestDatabase : IAsyncDisposable
         return Task.CompletedTask;
     }
 
+    //#if (jobs != "none")
     /// <summary>Nothing is written until what is returned ends.</summary>
     public async Task<IAsyncDisposable> HoldWritesAsync()
     {
@@ -87,6 +90,7 @@ public sealed class TestDatabase : IAsyncDisposable
         return connection;
     }
 
+    //#endif
     public ValueTask DisposeAsync()
     {
         SqliteConnection.ClearPool(new SqliteConnection(ConnectionString));

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+//#if (jobs != "none")
 using Dapper;
+//#endif
 using DotNet.Testcontainers.Containers;
 using Npgsql;
 //#if (jobs == "rabbitmq")
@@ -136,6 +138,7 @@ public sealed class TestDatabase : IAsyncDisposable
 
     public Task RepairAsync() => ExecuteAsync($"ALTER DATABASE {_name}_away RENAME TO {_name}");
 
+    //#if (jobs != "none")
     /// <summary>Nothing is written until what is returned ends.</summary>
     public async Task<IAsyncDisposable> HoldWritesAsync()
     {
@@ -144,6 +147,7 @@ public sealed class TestDatabase : IAsyncDisposable
         return connection;
     }
 
+    //#endif
     public async ValueTask DisposeAsync()
     {
         await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");

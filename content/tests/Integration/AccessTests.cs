@@ -163,6 +163,7 @@ public class AccessTests(SharedHost shared)
         (await mine.GetStringAsync($"/v1/orders/{order["id"]}")).Should().Be(before);
     }
 
+    //#endif
     private static Dictionary<string, object> Claims() => new() { ["sub"] = "u", ["scope"] = Api.Scope };
 
     private static IEnumerable<(string Name, string Token)> Forged()

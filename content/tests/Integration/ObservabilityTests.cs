@@ -16,7 +16,9 @@ public partial class ObservabilityTests
         await using var host = await TestHost.StartAsync();
         var client = host.Client("u");
         var name = Testing.NewName();
+        //#if (jobs != "none")
         await Api.WorkAsync(host);
+        //#endif
         foreach (var batch in Enumerable.Range(0, 10_000).Chunk(50))
         {
             await Task.WhenAll(batch.Select(i => client.GetAsync(i % 2 == 0 ? $"/{name}/{i}" : Api.Invented(name, i))));
@@ -36,7 +38,7 @@ public partial class ObservabilityTests
         Regex.Matches(metrics, "http_route=\"([^\"]*)\"").Select(match => match.Groups[1].Value).Distinct()
             .Where(route => !route.Contains("/test/", StringComparison.Ordinal)).Should().NotBeEmpty().And.BeSubsetOf(templates); // other hosts in this process count too
         var access = host.Log.Entries.Where(entry => entry.Category == "Storefront.Access").ToList();
-        access.Should().HaveCountGreaterThan(10_000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
+        access.Should().HaveCountGreaterThanOrEqualTo(10_000).And.NotContain(entry => entry.Message.Contains("health", StringComparison.Ordinal) || entry.Message.Contains("metrics", StringComparison.Ordinal));
         access.Should().NotContain(entry => entry.Message.Contains(name, StringComparison.OrdinalIgnoreCase), "the log has templates, not paths");
     }
 
@@ -76,7 +78,9 @@ public partial class ObservabilityTests
         await host.Database.RepairAsync();
         await Testing.EventuallyAsync(async () => await StatusAsync(host, "ready") == 200, "the service is ready again");
         (await host.Client("u").GetAsync(Api.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
+        //#if (jobs != "none")
         await Api.WorkAsync(host);
+        //#endif
     }
 
     private static async Task<int> StatusAsync(TestHost host, string probe)

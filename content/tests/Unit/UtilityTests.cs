@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Configuration;
-using Storefront.Services;
+using Storefront.Entry;
 using Storefront.Utilities;
 
 namespace Unit;
@@ -64,19 +64,19 @@ public class UtilityTests
         Settings.IsLoopback(host).Should().Be(stays);
 
     [Theory]
-    [InlineData("Jobs:MaxAttempts", "-7")]
-    [InlineData("Jobs:MaxAttempts", "secret-value")]
-    [InlineData("Jobs:TimeoutSeconds", "99999")]
+    [InlineData("Limits:Burst", "-7")]
+    [InlineData("Limits:Burst", "secret-value")]
+    [InlineData("Limits:RequestSeconds", "99999")]
     public void A_setting_out_of_range_is_refused_by_its_key_and_without_its_value(string key, string value)
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection([new(key, value)]).Build();
 
-        var refused = FluentActions.Invoking(() => configuration.Read<JobSettings>("Jobs")).Should().Throw<OperationalException>().Which;
+        var refused = FluentActions.Invoking(() => configuration.Read<LimitSettings>("Limits")).Should().Throw<OperationalException>().Which;
 
         refused.Message.Should().Contain(key.Replace(":", "__", StringComparison.Ordinal)).And.NotContain(value);
     }
 
     [Fact]
     public void Settings_that_are_not_given_have_their_defaults() =>
-        new ConfigurationBuilder().Build().Read<JobSettings>("Jobs").Should().Be(new JobSettings());
+        new ConfigurationBuilder().Build().Read<LimitSettings>("Limits").Should().Be(new LimitSettings());
 }

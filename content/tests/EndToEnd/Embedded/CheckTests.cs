@@ -47,7 +47,9 @@ public sealed class CheckTests
     [InlineData(Bearer + "ValidAudiences__0", "token audience")]
     [InlineData(Bearer + "SigningKeys__0__Value=s3cret", "token keys")]
     //#endif
+    //#if (jobs != "none")
     [InlineData("ConnectionStrings__Database=Data Source={other}/changeme.db", "database setting, schema")]
+    //#endif
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Port=1;Password=s3cret", "database answers, database role, schema, connections, clock")]
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Colour=s3cret", "configuration")]
     //#if (sample)
@@ -70,7 +72,9 @@ public sealed class CheckTests
     [InlineData("ConnectionStrings__RabbitMq=amqp://u:s3cret@127.0.0.1:1", "queue")]
     [InlineData("ConnectionStrings__RabbitMq=s3cret", "configuration")]
     //#endif
+    //#if (jobs != "none")
     [InlineData("Jobs__MaxAttempts=0", "configuration")]
+    //#endif
     [InlineData("Limits__BodyBytes=s3cret", "configuration")]
     //#if (cache == "redis")
     [InlineData("ConnectionStrings__Redis=redis://s3cret", "configuration")]
@@ -107,6 +111,7 @@ public sealed class CheckTests
         service.Log.Should().ContainSingle().Which.Text("message").Should().StartWith("Setting Kestrel__Certificates__Default__Path names a certificate that counts from");
     }
 
+    //#if (jobs != "none")
     [Fact, Trait("Readiness", "64")]
     public async Task A_schema_that_lacks_a_script_fails()
     {
@@ -115,6 +120,7 @@ public sealed class CheckTests
         await site.FailsAsync("schema");
     }
 
+    //#endif
     [Theory, Trait("Readiness", "29")]
     [InlineData("ConnectionStrings__Database=Host=" + Elsewhere + ";Port=1;SSL Mode=VerifyFull;Password=postgres", "database answers, database role, schema, connections, clock")]
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1," + Elsewhere + ";Port=1;SSL Mode=VerifyFull;Pwd=s3cret", "database answers, database role, schema, connections, clock")]

@@ -15,7 +15,9 @@ public sealed partial class FleetServers : IAsyncDisposable
 
     internal PostgresServer Postgres => _postgres!;
 
+    //#if (jobs != "none")
     /// <summary>Its jobs run in the process that finds them in the table.</summary>
+    //#endif
     internal async Task<Fleet> TableFleetAsync() => await Fleet.CreateAsync(await NewDatabaseAsync());
 
     public async ValueTask DisposeAsync()
@@ -64,9 +66,12 @@ internal sealed partial class Fleet : IAsyncDisposable
 
     public Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => Site.RunAsync(arguments, Settings());
 
+    //#if (jobs != "none")
     /// <summary>A process of both roles, unless the settings say another.</summary>
+    //#endif
     public Task<ServiceProcess> ServeAsync(params string[] settings) => Site.ServeAsync(Settings(settings));
 
+    //#if (jobs != "none")
     public Task<ServiceProcess> ServeApiAsync(params string[] settings) => ServeAsync(["Process__Roles=api", .. settings]);
 
     public Task<ServiceProcess> ServeWorkerAsync(params string[] settings) => ServeAsync(["Process__Roles=worker", .. settings]);
@@ -88,6 +93,7 @@ internal sealed partial class Fleet : IAsyncDisposable
 
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
 
+    //#endif
     /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
     public async Task<double> MetricAsync(ServiceProcess service, string name, string label = "")
     {

@@ -45,7 +45,9 @@ public sealed class RestartFaultTests(FleetServers servers) : IClassFixture<Flee
         await Task.WhenAll(clients);
 
         load.Failures.Take(3).Should().BeEmpty($"of {load.Answered} requests none may fail, and {load.Failures.Count} did:\n{proxy.Log}");
+        //#if (jobs != "none")
         await fleet.SettledOnceAsync();
+        //#endif
     }
 
     /// <summary>A place to which a process comes back.</summary>

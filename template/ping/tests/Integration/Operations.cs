@@ -37,7 +37,12 @@ internal static partial class Api
     /// <summary>What is open to everybody.</summary>
     public static readonly string[] Open = [];
 
+    //#if (jobs != "none")
     public static readonly string[] Engines = ["database", "cache", "jobs"];
+    //#endif
+    //#if (jobs == "none")
+    public static readonly string[] Engines = ["database", "cache"];
+    //#endif
 
     /// <summary>How to get the answers that only some operations give.</summary>
     public static readonly Dictionary<int, Func<HttpClient, Task<HttpResponseMessage>>> Answers = new()
@@ -91,6 +96,7 @@ internal static partial class Api
             return (RouteEndpoint)routes.DataSources.Single().Endpoints.Single();
         });
 
+    //#if (jobs != "none")
     /// <summary>Makes a job, and returns when it is done with.</summary>
     public static async Task WorkAsync(TestHost host)
     {
@@ -99,6 +105,7 @@ internal static partial class Api
         await Testing.EventuallyAsync(async () => await host.Database.CountAsync("outbox", "id = @id AND state = 1", new { id }) == 1, "nobody can do the job");
     }
 
+    //#endif
     /// <summary>Values that a document cannot tell.</summary>
     public static Task<Dictionary<string, string[]>> ExamplesAsync(HttpClient client) =>
         Task.FromResult(new Dictionary<string, string[]> { ["If-Match"] = ["\"1\"", "\"2\"", "\"3\"", "W/\"1\"", "*"] });

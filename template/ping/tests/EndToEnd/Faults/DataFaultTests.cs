@@ -2,9 +2,16 @@ using System.Net;
 
 namespace EndToEnd.Faults;
 
+//#if (jobs != "none")
 /// <summary>PostgreSQL away, and killed.</summary>
 public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetServers>
+//#endif
+//#if (jobs == "none")
+/// <summary>PostgreSQL away.</summary>
+public sealed class DataFaultTests
+//#endif
 {
+    //#if (jobs != "none")
     [Fact, Trait("Readiness", "38")]
     public async Task Jobs_outlive_a_database_that_is_killed_none_lost_and_none_done_twice()
     {
@@ -26,6 +33,7 @@ public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetSe
         worker.Log.Should().NotContain(line => line.Is("Died"));
     }
 
+    //#endif
     [Fact, Trait("Readiness", "33"), Trait("Readiness", "35")]
     public async Task Without_the_database_it_lives_unready_and_serves_as_soon_as_the_database_is_there()
     {
@@ -49,7 +57,9 @@ public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetSe
 
         await Eventually.TrueAsync(async () => (await fleet.ReadyAsync(service)).Status == HttpStatusCode.OK);
         await http.WorkAsync();
+        //#if (jobs != "none")
         await fleet.SettledOnceAsync(await fleet.PlaceAsync(service, 10));
+        //#endif
         service.Log.Should().Contain(line => line.Text("level") == "Warning" && line.Text("message")!.Contains("ConnectionStrings__Database", StringComparison.Ordinal));
         string.Concat(service.Lines).Should().NotContain("s3cret");
     }

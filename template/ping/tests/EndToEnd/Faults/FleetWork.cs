@@ -1,12 +1,19 @@
+//#if (jobs != "none")
 using System.Collections.Concurrent;
+//#endif
 using System.Net;
+//#if (jobs != "none")
 using Dapper;
+//#endif
 
 namespace EndToEnd.Faults;
 
+//#if (jobs != "none")
 /// <summary>What the processes of a fleet have to do: the job that only tests have.</summary>
+//#endif
 internal sealed partial class Fleet
 {
+    //#if (jobs != "none")
     /// <summary>How many jobs follow from one that is placed.</summary>
     public const int JobsEach = 1;
 
@@ -21,11 +28,15 @@ internal sealed partial class Fleet
 
     private readonly ConcurrentQueue<string> _placed = new();
 
+    //#endif
     public async Task MigrateAsync()
     {
         (await RunAsync("migrate")).ExitCode.Should().Be(0);
+        //#if (jobs != "none")
         Execute(TestJob.Table);
+        //#endif
     }
+    //#if (jobs != "none")
 
     public Task<IReadOnlyList<string>> PlaceAsync(ServiceProcess api, int count) => PlaceAsync(count, at: 0);
 
@@ -64,6 +75,7 @@ internal sealed partial class Fleet
 
     /// <summary>What <see cref="Reads.Caller"/> does makes no job.</summary>
     public Task SettledOnceAsync() => SettledOnceAsync(null);
+    //#endif
 }
 
 internal static class Reads
