@@ -15,7 +15,7 @@ internal static class JobVerbs
         {
             ["jobs"] or ["jobs", "list", ..] or ["jobs", ['-', ..], ..] => await ListAsync(outbox),
             ["jobs", "replay", var id, ..] => await ReplayAsync(outbox, id),
-            _ => throw new OperationalException(Failure.Invalid, "The verbs are: jobs [list], jobs replay <id>|all."),
+            _ => throw Verbs.Unknown(),
         };
     }
 

@@ -24,8 +24,10 @@ internal static class Verbs
         //#endif
         ["check", ..] => await Checklist.RunAsync(app, args),
         ["health", ..] => await HealthAsync(app.Configuration),
-        _ => throw new OperationalException(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, check [--json], health; none serves."),
+        _ => throw Unknown(),
     };
+
+    public static OperationalException Unknown() => new(Failure.Invalid, "The verbs are: migrate, jobs [list], jobs replay <id>|all, check [--json], health; none serves.");
 
     private static async Task<int> MigrateAsync(Migrator migrator)
     {
