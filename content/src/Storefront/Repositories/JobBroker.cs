@@ -218,12 +218,13 @@ public sealed class JobBroker : IAsyncDisposable
         var address = Uri.TryCreate(connection, UriKind.Absolute, out var uri) && uri.Scheme is "amqp" or "amqps"
             ? uri
             : throw Settings.Refused("ConnectionStrings:RabbitMq", "must be an address like amqps://user:password@host:5671/vhost");
-        var password = address.UserInfo.Split(':', 2) is [_, var given] ? Uri.UnescapeDataString(given) : "guest"; // the client's default
-        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host], password);
+        builder.Services.ReviewConnection("ConnectionStrings:RabbitMq", "write amqps://", address.Scheme == "amqps", [address.Host], Password(address));
         builder.Services.AddSingleton(builder.Configuration.Read<QueueSettings>("Jobs"));
         builder.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<JobBroker>(provider, address));
         builder.Services.AddSingleton(provider => new Engine("jobs", provider.GetRequiredService<JobBroker>().Description));
     }
+
+    private static string Password(Uri address) => address.UserInfo.Split(':', 2) is [_, var password] ? Uri.UnescapeDataString(password) : "guest"; // the client's default
 
     private async Task<IChannel> ChannelAsync(CancellationToken cancellation)
     {
