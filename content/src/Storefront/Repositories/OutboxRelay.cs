@@ -6,16 +6,20 @@ namespace Storefront.Repositories;
 public sealed partial class Outbox
 {
     /// <summary>Takes due jobs on their way to a broker: of these nothing was attempted, so no attempt is counted here.</summary>
-    public async Task<IReadOnlyList<Job>> ClaimToSendAsync(int limit, TimeSpan lease, CancellationToken cancellation) => await database.WriteAsync(
-        session => session.QueryAsync<Job>(
-            Due +
-            """
-            UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token
-            WHERE id IN (SELECT id FROM due)
-            RETURNING id, type, body, trace, attempt + 1 AS attempt, lease_token, created_at
-            """,
-            new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
-        cancellation);
+    public async Task<IReadOnlyList<Job>> ClaimToSendAsync(int limit, TimeSpan lease, CancellationToken cancellation)
+    {
+        var jobs = await database.WriteAsync(
+            session => session.QueryAsync<Job>(
+                Due +
+                """
+                UPDATE outbox SET lease_until = clock_ms() + @lease, lease_token = @token
+                WHERE id IN (SELECT id FROM due)
+                RETURNING id, type, body, trace, attempt, lease_token, created_at
+                """,
+                new { limit, lease = (long)lease.TotalMilliseconds, token = Guid.NewGuid().ToString() }),
+            cancellation);
+        return [.. jobs.Select(job => job with { Attempt = job.Attempt + 1 })];
+    }
 
     /// <summary>Ends rows that a broker has confirmed. A relay that was paused for longer than its lease ends none.</summary>
     public Task EndAsync(IReadOnlyList<Job> sent, CancellationToken cancellation) =>
