@@ -41,6 +41,11 @@ internal static class Operations
         [("PGOPTIONS", "-c search_path=public,pg_catalog"), (TestJob.Provider, provider.Address), ("DOTNET_STARTUP_HOOKS", typeof(TestJob).Assembly.Location), ("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES", typeof(TestJob).Assembly.GetName().Name!)];
 
     //#endif
+    //#if (jobs == "none")
+    /// <summary>In PostgreSQL a function of the test's own may stand before one of the system's.</summary>
+    public static (string Key, string Value)[] Settings => [("PGOPTIONS", "-c search_path=public,pg_catalog")];
+
+    //#endif
     /// <summary>All that it does for a caller.</summary>
     public static async Task WorkAsync(this HttpClient http)
     {
