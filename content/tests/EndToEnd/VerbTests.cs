@@ -11,7 +11,7 @@ public sealed class VerbTests
         var again = await site.RunAsync(["migrate"]);
 
         atOnce.Append(again).Should().OnlyContain(run => run.ExitCode == 0);
-        Site.Scripts.Should().OnlyContain(script => atOnce.Count(run => run.Output.Contains($"Applied migration {script}", StringComparison.Ordinal)) == 1);
+        Site.Scripts.Where(script => atOnce.Count(run => run.Output.Contains($"Applied migration {script}", StringComparison.Ordinal)) != 1).Should().BeEmpty();
         again.Output.Should().NotContain("Applied migration");
         //#if (jobs != "none")
         (await site.QueryAsync<string>("SELECT ScriptName FROM SchemaVersions ORDER BY ScriptName")).Should().Equal(Site.Scripts).And.StartWith(Operations.Scripts);
