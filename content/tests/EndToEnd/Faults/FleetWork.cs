@@ -94,5 +94,5 @@ internal sealed partial class Fleet
 internal static class Reads
 {
     /// <summary>No read gets its answer until what is returned ends.</summary>
-    public static Task<IAsyncDisposable> LockReadsAsync(this Site site) => site.LockAsync("products");
+    public static Task<IAsyncDisposable> LockReadsAsync(this Site site) => site.LockAsync("orders");
 }
