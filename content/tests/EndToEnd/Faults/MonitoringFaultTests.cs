@@ -256,7 +256,7 @@ internal sealed partial class Watch : IAsyncDisposable
     {
         var recorded = (await RulesAsync("record")).Select(rule => rule.Text("name")!);
         var shown = from file in Directory.EnumerateFiles(Path.Combine(Shipped(), "grafana", "dashboards"), "*.json")
-                    from panel in JsonElement.Parse(File.ReadAllText(file)).GetProperty("panels").EnumerateArray()
+                    from panel in JsonElement.Parse(File.ReadAllText(file), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip }).GetProperty("panels").EnumerateArray()
                     from target in panel.GetProperty("targets").EnumerateArray()
                     select target.Text("expr")!.Replace("$job", ".+", StringComparison.Ordinal).Replace("$instance", ".+", StringComparison.Ordinal).Replace("$__rate_interval", "5s", StringComparison.Ordinal);
         var without = new List<string>();
