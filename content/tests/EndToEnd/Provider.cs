@@ -1,5 +1,7 @@
+//#if (jobs != "none")
 using System.Collections.Concurrent;
 using System.Diagnostics;
+//#endif
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -7,14 +9,18 @@ using Microsoft.AspNetCore.Http;
 
 namespace EndToEnd;
 
+//#if (jobs != "none")
 /// <param name="At">Of <see cref="Stopwatch.GetTimestamp"/>.</param>
 internal sealed record Call(string Path, string Key, long At);
 
+//#endif
 /// <summary>The others that the service talks to, on one HTTPS port: the issuer of tokens and the provider that jobs ask.</summary>
 internal sealed partial class Provider : IAsyncDisposable
 {
     private readonly WebApplication _app;
+    //#if (jobs != "none")
     private int _calls;
+    //#endif
 
     private Provider(Certificates certificates)
     {
@@ -27,6 +33,7 @@ internal sealed partial class Provider : IAsyncDisposable
 
     public string Address => _app.Urls.Single();
 
+    //#if (jobs != "none")
     /// <summary>Every request that is none for the issuer, in the order of arrival.</summary>
     public ConcurrentQueue<Call> Calls { get; } = new();
 
@@ -50,6 +57,7 @@ internal sealed partial class Provider : IAsyncDisposable
     /// <summary>Never answers; ends when the caller gives up.</summary>
     public static Task Hang(int call, HttpContext http) => Task.Delay(Timeout.Infinite, http.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
 
+    //#endif
     public static async Task<Provider> StartAsync(Certificates certificates)
     {
         var provider = new Provider(certificates);
@@ -71,7 +79,9 @@ internal sealed partial class Provider : IAsyncDisposable
         if (AnswerAsIssuer(http) is { } answer)
             return answer;
         //#endif
+        //#if (jobs != "none")
         Calls.Enqueue(new Call(http.Request.Path, http.Request.Headers["Idempotency-Key"].ToString(), Stopwatch.GetTimestamp()));
+        //#endif
         return Answering(Interlocked.Increment(ref _calls), http);
     }
 }
