@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.IO.Enumeration;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
 namespace TemplateTests;
@@ -73,6 +75,22 @@ public partial class OptionTests(TemplatePackage package)
                 text.Should().NotContain("\n\n\n", file).And.NotEndWith("\n\n", file).And.NotStartWith("\n", file);
                 BlankBeforeEnd().IsMatch(text).Should().BeFalse(file);
             }
+        }
+    }
+
+    [Fact]
+    public async Task Each_text_that_an_option_replaces_is_there()
+    {
+        var template = JsonNode.Parse(
+            await File.ReadAllTextAsync(Path.Combine(package.Checkout, ".template.config/template.json"), TestContext.Current.CancellationToken), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip })!;
+        foreach (var (files, special) in template["SpecialCustomOperations"]!.AsObject())
+        {
+            string[] sources = ["content", "template/ping"];
+            var texts = sources.Select(source => Path.Combine(package.Checkout, source))
+                .SelectMany(source => Tree.Names(source).Where(name => FileSystemName.MatchesSimpleExpression(files.AsSpan(3), Path.GetFileName(name))).Select(name => File.ReadAllText(Path.Combine(source, name)))).ToList();
+
+            var replaced = special!["operations"]!.AsArray().Where(operation => (string?)operation!["type"] == "replacement").Select(operation => (string)operation!["configuration"]!["original"]!);
+            replaced.Where(text => !texts.Exists(content => content.Contains(text, StringComparison.Ordinal))).Should().BeEmpty(files);
         }
     }
 

@@ -53,7 +53,7 @@ if (server is not null)
     await ExecuteAsync(new NpgsqlConnection(server), $"DROP DATABASE {name} WITH (FORCE)");
 Directory.Delete(folder, recursive: true);
 
-async Task TakeAsync(int count) => await outbox.EndAsync(await outbox.ClaimAsync(count, TimeSpan.FromMinutes(1), default, count: false), default);
+async Task TakeAsync(int count) => await outbox.EndAsync(await outbox.ClaimAsync(count, TimeSpan.FromMinutes(1), default), default);
 
 static async Task<double> MedianAsync(Func<Task> work, Func<Task>? before = null, int rounds = Rounds)
 {
