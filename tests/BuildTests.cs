@@ -10,12 +10,10 @@ public class BuildTests(TemplatePackage package)
     public async Task Builds_without_a_warning() =>
         (await Command.RunAsync(await package.NewRestoredAsync(), "dotnet build --configuration Release -warnaserror")).MustSucceed();
 
-    /// <summary>Under a name that sorts before those of the packages, too.</summary>
-    [Theory]
-    [InlineData("Shop")]
-    [InlineData("Acme")]
-    public async Task Is_formatted(string name) =>
-        (await Command.RunAsync(await package.NewRestoredAsync(name), "dotnet format --verify-no-changes")).MustSucceed();
+    /// <summary>Under a name that sorts before those of the packages; FeatureTests and OptionTests look at one that comes after most.</summary>
+    [Fact]
+    public async Task Is_formatted() =>
+        (await Command.RunAsync(await package.NewRestoredAsync("Acme"), "dotnet format --verify-no-changes")).MustSucceed();
 
     [Fact]
     public async Task Passes_its_own_tests()

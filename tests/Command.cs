@@ -5,7 +5,7 @@ namespace TemplateTests;
 /// <summary>One program run to its end: without a shell, without input, and not for longer than its time limit.</summary>
 internal sealed record Command(string Line, int ExitCode, string Output, string Errors)
 {
-    private static readonly TimeSpan TimeLimit = TimeSpan.FromMinutes(30);
+    private static readonly TimeSpan TimeLimit = TimeSpan.FromHours(1);
 
     /// <param name="directory">Where it runs.</param>
     /// <param name="line">The command as README.md has it, split at its spaces.</param>

@@ -16,6 +16,18 @@ internal sealed class RunningService : IAsyncDisposable
 
     public HttpClient Client { get; private set; } = null!;
 
+    /// <summary>What it wrote until now.</summary>
+    public string Log
+    {
+        get
+        {
+            lock (log)
+            {
+                return string.Join('\n', log);
+            }
+        }
+    }
+
     public static async Task<RunningService> StartAsync(string directory, IReadOnlyDictionary<string, string> environment, string line, params string[] arguments)
     {
         var service = new RunningService(Command.Start(directory, environment, line, ["--no-build", .. arguments]));

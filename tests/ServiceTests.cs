@@ -28,7 +28,7 @@ public class ServiceTests(TemplatePackage package)
         var shop = Path.Combine(directory, "Shop");
         (await Command.RunAsync(shop, "dotnet build src/Shop")).MustSucceed();
         // The signing key of the tokens goes to the user's secrets: here to those of a user who exists for this test only.
-        var user = OwnHome();
+        var user = package.NewHome();
         var readme = await File.ReadAllTextAsync(Path.Combine(readmeOf == "the service" ? shop : Repository.Root, "README.md"), TestContext.Current.CancellationToken);
         var session = readme.Split(title)[1].Split("```bash")[1].Split("```")[0].Replace("7443", port);
 
@@ -44,7 +44,7 @@ public class ServiceTests(TemplatePackage package)
         await TemplatePackage.CheckOutAsync(checkout);
         (await Command.RunAsync(checkout, "dotnet build content/src/Storefront")).MustSucceed();
 
-        await using var service = await RunningService.StartAsync(checkout, OwnHome(), Commands.RunContent, "--urls", "https://127.0.0.1:0");
+        await using var service = await RunningService.StartAsync(checkout, package.NewHome(), Commands.RunContent, "--urls", "https://127.0.0.1:0");
 
         var products = await service.Client.GetAsync("/v1/products", TestContext.Current.CancellationToken);
         products.StatusCode.Should().Be(HttpStatusCode.OK);
@@ -55,11 +55,5 @@ public class ServiceTests(TemplatePackage package)
         using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         return ((IPEndPoint)socket.LocalEndPoint!).Port.ToString(CultureInfo.InvariantCulture);
-    }
-
-    private Dictionary<string, string> OwnHome()
-    {
-        var home = package.NewFolder();
-        return new() { ["HOME"] = home, ["USERPROFILE"] = home, ["APPDATA"] = home, ["DOTNET_CLI_HOME"] = home, ["DOTNET_GENERATE_ASPNET_CERTIFICATE"] = "false" };
     }
 }

@@ -46,6 +46,13 @@ public sealed partial class TemplatePackage : IAsyncLifetime
     /// <summary>An empty folder outside of the repository, for one test.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(folder, Guid.NewGuid().ToString("N"))).FullName;
 
+    /// <summary>The environment of a user who exists for one test.</summary>
+    public Dictionary<string, string> NewHome()
+    {
+        var home = NewFolder();
+        return new() { ["HOME"] = home, ["USERPROFILE"] = home, ["APPDATA"] = home, ["DOTNET_CLI_HOME"] = home, ["DOTNET_GENERATE_ASPNET_CERTIFICATE"] = "false" };
+    }
+
     /// <summary>Copies the tracked files to this folder.</summary>
     internal static async Task CheckOutAsync(string target)
     {

@@ -299,7 +299,7 @@ Mutation[] mutations =
     new("56", "that routes are logged and no paths", "AccessLog", "(endpoint as RouteEndpoint)?.RoutePattern.RawText ?? \"(none)\"", "http.Request.Path.Value", "Integration/ObservabilityTests.A_thousand_invented"),
     new("56", "that probes are not counted", "AccessLog", ".AllowAnonymous().DisableHttpMetrics()", ".AllowAnonymous()", "Integration/ObservabilityTests.A_thousand_invented"),
     new("56", "that probes are not logged", "AccessLog", "if (!http.IsProbe())", "if (http is not null)", "EndToEnd/LogTests.A_request_is_one_line"),
-    new("57", "the bound of what waits to be sent", "Telemetry", ".UseOtlpExporter();", ".UseOtlpExporter(); (builder.Configuration[\"OTEL_BSP_MAX_QUEUE_SIZE\"], builder.Configuration[\"OTEL_BLRP_MAX_QUEUE_SIZE\"]) = (\"1000000\", \"1000000\");", "EndToEnd/TraceTests.A_collector(hangs)"),
+    new("57", "the bound of what waits to be sent", "Telemetry", ".UseOtlpExporter();", ".UseOtlpExporter(); (builder.Configuration[\"OTEL_BSP_MAX_QUEUE_SIZE\"], builder.Configuration[\"OTEL_BLRP_MAX_QUEUE_SIZE\"]) = (\"1000000\", \"1000000\");", "EndToEnd/CollectorTests.A_collector(hangs)"),
     new("63", "that no layer uses one above", "ProductService", "public sealed class ProductService(IProductRepository products)\n{", "public sealed class ProductService(IProductRepository products)\n{\n    internal static readonly Type Above = typeof(Storefront.Entry.LimitSettings);\n", "Unit/LayerTests.No_file"),
 
     // E. Delivery

@@ -5,16 +5,7 @@ using Dapper;
 //#endif
 using DotNet.Testcontainers.Containers;
 using Npgsql;
-//#if (jobs == "rabbitmq")
-using RabbitMQ.Client;
-//#endif
 using Testcontainers.PostgreSql;
-//#if (jobs == "rabbitmq")
-using Testcontainers.RabbitMq;
-//#endif
-//#if (cache == "redis")
-using Testcontainers.Redis;
-//#endif
 
 [assembly: AssemblyFixture(typeof(Engines.RealEngines))]
 
@@ -30,28 +21,10 @@ public sealed class RealEngines : IAsyncDisposable
         "TEST_DATABASE", PostgresServer.Available, () => new PostgresServer(null, "max_connections=300"),
         () => new PostgreSqlBuilder("postgres:18-alpine").WithCommand("-c", "max_connections=300", "-c", "fsync=off").Build(), container => container.GetConnectionString());
 
-    //#if (cache == "redis")
-    private static readonly Lazy<Task<string>> RedisAddress = Find(
-        "TEST_REDIS", RedisServer.Available, () => new RedisServer(), () => new RedisBuilder("redis:8-alpine").Build(), container => container.GetConnectionString());
-
-    //#endif
-    //#if (jobs == "rabbitmq")
-    private static readonly Lazy<Task<string>> RabbitAddress = Find(
-        "TEST_RABBITMQ", RabbitServer.Available, () => new RabbitServer(), () => new RabbitMqBuilder("rabbitmq:4-alpine").Build(), container => container.GetConnectionString());
-
-    //#endif
     private static readonly ConcurrentBag<Server> Started = [];
 
     public static Task<string> Postgres => PostgresAddress.Value;
 
-    //#if (cache == "redis")
-    public static Task<string> Redis => RedisAddress.Value;
-
-    //#endif
-    //#if (jobs == "rabbitmq")
-    public static Task<string> RabbitMq => RabbitAddress.Value;
-
-    //#endif
     public async ValueTask DisposeAsync()
     {
         await TestDatabase.DropTemplateAsync();
@@ -59,7 +32,7 @@ public sealed class RealEngines : IAsyncDisposable
             await server.DisposeAsync();
     }
 
-    private static Lazy<Task<string>> Find<T>(string variable, bool isHere, Func<Server> program, Func<T> build, Func<T, string> address)
+    internal static Lazy<Task<string>> Find<T>(string variable, bool isHere, Func<Server> program, Func<T> build, Func<T, string> address)
         where T : IContainer => new(async () =>
         {
             if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } given)
@@ -95,29 +68,17 @@ public sealed class TestDatabase : IAsyncDisposable
     public (string Key, string Value)[] Settings =>
     [
         ("ConnectionStrings:Database", ConnectionString),
-        //#if (cache == "redis")
-        ("ConnectionStrings:Redis", RealEngines.Redis.Result), // which answers by now
-        ("Redis:Prefix", _name),
-        //#endif
-        //#if (jobs == "rabbitmq")
-        ("ConnectionStrings:RabbitMq", RealEngines.RabbitMq.Result),
-        ("Jobs:Queue", Queue),
+        //#if (cache == "redis" || jobs == "rabbitmq")
+        .. OtherServers.Settings(_name),
         //#endif
     ];
 
-    //#if (jobs == "rabbitmq")
-    private string Queue => _name.Replace('_', '.');
-
-    //#endif
     /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
     public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
     {
         var database = new TestDatabase(await RealEngines.Postgres);
-        //#if (cache == "redis")
-        await RealEngines.Redis;
-        //#endif
-        //#if (jobs == "rabbitmq")
-        await RealEngines.RabbitMq;
+        //#if (cache == "redis" || jobs == "rabbitmq")
+        await OtherServers.StartAsync();
         //#endif
         if (migrate is null)
             await PostgresDatabases.CreateAsync(database._server, database._name);
@@ -152,10 +113,7 @@ public sealed class TestDatabase : IAsyncDisposable
     {
         await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");
         //#if (jobs == "rabbitmq")
-        await using var connection = await new ConnectionFactory { Uri = new Uri(await RealEngines.RabbitMq) }.CreateConnectionAsync();
-        await using var channel = await connection.CreateChannelAsync();
-        foreach (var queue in (string[])[Queue, Queue + ".dead"])
-            await channel.QueueDeleteAsync(queue);
+        await OtherServers.ForgetAsync(_name);
         //#endif
     }
 

@@ -83,7 +83,7 @@ internal static partial class Api
     public static IServiceCollection AddTestEndpoints(this IServiceCollection services) => services
         .AddTestEndpoint("/test/throws", _ => throw new InvalidOperationException("SELECT secret FROM vault"), new AllowAnonymousAttribute())
         .AddTestEndpoint("/test/missing", _ => throw new OperationalException(Failure.NotFound, "There is none."), new AllowAnonymousAttribute())
-        .AddTestEndpoint("/test/unavailable", _ => throw new OperationalException(Failure.Unavailable, "Data Source=secret"), new AllowAnonymousAttribute());
+        .AddTestEndpoint("/test/unavailable", _ => throw new OperationalException(Failure.Unavailable, "Host=secret"), new AllowAnonymousAttribute());
 
     /// <summary>Makes a job, and returns when it is done.</summary>
     public static async Task WorkAsync(TestHost host)

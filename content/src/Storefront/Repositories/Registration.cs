@@ -59,8 +59,10 @@ public static partial class Registration
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         var given = builder.Configuration.GetConnectionString("Database");
         var text = string.IsNullOrEmpty(given) && builder.Environment.IsDevelopment() ? "Data Source=data/storefront.db" : given ?? "";
+        //#if (database == "both")
         if (Has("Data Source"))
             builder.Services.AddSingleton<Database>(_ => new SqliteDatabase(text, builder.Environment.ContentRootPath));
+        //#endif
         else if (Has("Host"))
             PostgresDatabase.Add(builder, text);
         else

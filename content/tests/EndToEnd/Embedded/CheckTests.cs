@@ -47,7 +47,7 @@ public sealed class CheckTests
     [InlineData(Bearer + "ValidAudiences__0", "token audience")]
     [InlineData(Bearer + "SigningKeys__0__Value=s3cret", "token keys")]
     //#endif
-    //#if (jobs != "none")
+    //#if (database == "both" && jobs != "none")
     [InlineData("ConnectionStrings__Database=Data Source={other}/changeme.db", "database setting, schema")]
     //#endif
     [InlineData("ConnectionStrings__Database=Host=127.0.0.1;Port=1;Password=s3cret", "database answers, database role, schema, connections, clock")]

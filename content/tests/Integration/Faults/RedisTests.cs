@@ -9,9 +9,8 @@ using StackExchange.Redis;
 namespace Integration;
 
 /// <summary>Two instances with one Redis, and what remains of them without it.</summary>
-public sealed class RedisTests : IAsyncLifetime
+public sealed partial class RedisTests : IAsyncLifetime
 {
-    private const string Sku = "COFFEE-1KG";
     private const string Failures = "redis_failures_total";
     private const string Decisions = "limiter_decisions_total";
     private const string Local = "limiter_decisions_total\\{[^}]*limiter=\"memory\"";
@@ -19,70 +18,15 @@ public sealed class RedisTests : IAsyncLifetime
     private readonly string _prefix = "test-" + Testing.NewName();
     private string _given = "";
 
-    public async ValueTask InitializeAsync() => _given = await RealEngines.Redis;
+    public async ValueTask InitializeAsync() => _given = await OtherServers.Redis;
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     [Trait("Readiness", "51")]
-    public async Task What_one_instance_has_read_another_reads_without_a_query()
-    {
-        var queries = 0;
-        await using var redis = await ConnectAsync();
-        await using var a = await StartAsync(_given);
-        (await a.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
-        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-        await using var b = await StartAsync(_given, a.Database, services => services.HookReads(_ => Task.FromResult(Interlocked.Increment(ref queries))));
-
-        (await b.Client().GetStringAsync($"/v1/products/{Sku}")).Should().Contain(Sku);
-
-        queries.Should().Be(0);
-        (await redis.GetDatabase().KeyTimeToLiveAsync(CacheKey)).Should().BeGreaterThan(TimeSpan.FromMinutes(3.5)).And.BeLessThanOrEqualTo(TimeSpan.FromMinutes(5));
-        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {_given.Split(',')[0]}", StringComparison.Ordinal));
-        var metrics = await b.Client().GetStringAsync("/metrics");
-        foreach (var (level, result) in (from level in (string[])["memory", "redis"] from result in (string[])["hit", "miss"] select (level, result)))
-        {
-            metrics.Should().MatchRegex($$"""cache_requests_total\{[^}]*level="{{level}}",result="{{result}}"[^}]*\} """);
-        }
-    }
-
-    [Fact]
-    [Trait("Readiness", "51")]
-    public async Task An_update_on_one_instance_is_seen_on_the_other_at_once()
-    {
-        await using var a = await StartAsync(_given);
-        await using var b = await StartAsync(_given, a.Database);
-        for (var version = 1; version < 5; version++)
-        {
-            await SeesAsync(b, version);
-            (await b.Client().GetAsync($"/v1/products/{Sku}")).Headers.ETag!.Tag.Should().Be($"\"{version}\"", "it is in the memory of B");
-            (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: $"\"{version}\""))).EnsureSuccessStatusCode();
-            var watch = Stopwatch.StartNew();
-            await SeesAsync(b, version + 1);
-            watch.Elapsed.Should().BeLessThan(TimeSpan.FromSeconds(5), "it does not wait for the first level to end, which takes 15 s");
-        }
-    }
-
-    [Fact]
-    [Trait("Readiness", "51")]
-    public async Task An_update_whose_message_was_lost_is_seen_when_the_first_level_expires()
-    {
-        await using var redis = await ConnectAsync();
-        await using var b = await StartAsync(_given);
-        await SeesAsync(b, 1);
-        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-
-        await b.Database.ExecuteAsync($"UPDATE products SET version = 2 WHERE sku = '{Sku}'");
-        await redis.GetDatabase().KeyDeleteAsync(CacheKey);
-
-        await SeesAsync(b, 2);
-    }
-
-    [Fact]
-    [Trait("Readiness", "51")]
     public async Task What_was_read_before_a_write_is_not_stored_after_it()
     {
-        await using var host = await StartAsync(await RealEngines.Redis);
+        await using var host = await StartAsync(await OtherServers.Redis);
         var cache = host.Services.GetRequiredService<IDistributedCache>();
         var expiry = new DistributedCacheEntryOptions { AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) };
         byte[] value = [1];
@@ -102,26 +46,6 @@ public sealed class RedisTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Names_that_callers_invent_reach_neither_level()
-    {
-        await using var redis = await ConnectAsync();
-        await using var host = await StartAsync(_given);
-        var told = 0;
-        await redis.GetSubscriber().SubscribeAsync(RedisChannel.Literal($"{_prefix}:cache:removed"), (_, _) => Interlocked.Increment(ref told));
-
-        for (var i = 0; i < 20; i++)
-        {
-            using var absent = await host.Client().GetAsync($"/v1/products/NO-{i}");
-            await absent.ShouldBeProblemAsync(404);
-        }
-        await SeesAsync(host, 1);
-        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "what is there is stored");
-
-        Keys(redis).Where(key => key.Contains(":cache:", StringComparison.Ordinal)).Should().Equal(CacheKey);
-        told.Should().Be(0);
-    }
-
-    [Fact]
     [Trait("Readiness", "28")]
     public async Task Two_instances_together_allow_a_caller_one_burst()
     {
@@ -138,7 +62,7 @@ public sealed class RedisTests : IAsyncLifetime
         do
         {
             (user, all, local, watch) = ($"alice{Testing.NewName()}@shop.test", await CountAsync(a, Decisions), await CountAsync(a, Local), Stopwatch.StartNew());
-            answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client(user).GetAsync("/v1/orders")));
+            answers = await Task.WhenAll(Enumerable.Range(0, 80).Select(i => (i % 2 == 0 ? a : b).Client(user).GetAsync(Api.Path)));
             await Testing.EventuallyAsync(async () => await CountAsync(a, Decisions) >= all + 80, "all are counted");
         }
         while (++tries < 10 && await CountAsync(a, Local) > local); // a busy machine may let Redis seem away
@@ -149,9 +73,9 @@ public sealed class RedisTests : IAsyncLifetime
             await refused.ShouldBeProblemAsync(429);
             refused.Headers.RetryAfter!.Delta.Should().BeGreaterThanOrEqualTo(TimeSpan.FromSeconds(1)).And.BeLessThan(TimeSpan.FromSeconds(5));
         }
-        (await b.Client("bob").GetAsync("/v1/orders")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await b.Client("bob").GetAsync(Api.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
         Keys(redis).Should().NotContain(key => key.Contains("alice", StringComparison.Ordinal)).And.Contain(key => key.Contains(":limit:", StringComparison.Ordinal));
-        await Testing.EventuallyAsync(async () => (await a.Client(user).GetAsync("/v1/orders")).StatusCode == HttpStatusCode.OK, "the share of a second is back");
+        await Testing.EventuallyAsync(async () => (await a.Client(user).GetAsync(Api.Path)).StatusCode == HttpStatusCode.OK, "the share of a second is back");
         var metrics = await a.Client("carol").GetStringAsync("/metrics");
         metrics.Should().MatchRegex("limiter_decisions_total\\{[^}]*decision=\"allowed\",limiter=\"redis\"\\} [1-9]").And.MatchRegex("limiter_decisions_total\\{[^}]*decision=\"refused\",limiter=\"redis\"\\} [1-9]");
     }
@@ -171,8 +95,8 @@ public sealed class RedisTests : IAsyncLifetime
         {
             var user = Testing.NewName();
             (local, watch) = (await CountAsync(a, Local) + await CountAsync(b, Local), Stopwatch.StartNew());
-            first = await a.Client(user).SendAsync(Api.Order());
-            second = await b.Client(user).GetAsync("/v1/orders");
+            first = await a.Client(user).SendAsync(Api.Costly());
+            second = await b.Client(user).GetAsync(Api.Path);
         }
         while (++tries < 10 && await CountAsync(a, Local) + await CountAsync(b, Local) > local); // a busy machine may let Redis seem away
 
@@ -191,7 +115,7 @@ public sealed class RedisTests : IAsyncLifetime
         await using var server = new RedisServer();
         await server.StartAsync();
         await using var host = await StartAsync(
-            server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock), settings: [("Limits:Burst", "30"), ("Limits:RequestsPerSecond", "1"), ("Orders:CancelWindowSeconds", "3600")]);
+            server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock), settings: [("Limits:Burst", "30"), ("Limits:RequestsPerSecond", "1"), .. Api.Patient]);
         await SeesAsync(host, 1);
         (await ReadyAsync(host)).Should().Be("healthy");
         var (failures, local) = (await CountAsync(host, Failures), await CountAsync(host, Local));
@@ -206,7 +130,7 @@ public sealed class RedisTests : IAsyncLifetime
             server.Kill();
         }
         var after = await UseAsync(host, 11);
-        var flood = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => host.Client("greedy").GetAsync("/v1/orders")));
+        var flood = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => host.Client("greedy").GetAsync(Api.Path)));
 
         after.Should().BeLessThan(before + TimeSpan.FromSeconds(3)); // the limit of a call is a quarter of a second; machines are noisy
         flood.Select(answer => answer.StatusCode).Distinct().Should().BeEquivalentTo([HttpStatusCode.OK, HttpStatusCode.TooManyRequests]);
@@ -229,42 +153,11 @@ public sealed class RedisTests : IAsyncLifetime
         await Testing.EventuallyAsync(
             async () =>
             {
-                (await host.Client(Testing.NewName()).GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
+                (await host.Client(Testing.NewName()).GetAsync(Api.Path)).EnsureSuccessStatusCode();
                 return Keys(redis).Any(key => key.Contains(":limit:", StringComparison.Ordinal));
             },
             "the limit is one for all again");
         host.Log.Entries.Should().ContainSingle(entry => entry.Message.Contains("answers again", StringComparison.Ordinal));
-    }
-
-    [Fact]
-    [Trait("Readiness", "34")]
-    public async Task A_write_while_Redis_was_frozen_is_not_undone_by_the_value_from_before()
-    {
-        var clock = new ShiftedClock();
-        await using var server = new RedisServer();
-        await server.StartAsync();
-        await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
-        await using var a = await StartAsync(server.ConnectionString, services: services => services.AddSingleton<TimeProvider>(clock));
-        await using var b = await StartAsync(server.ConnectionString, a.Database);
-        await SeesAsync(a, 1);
-        await SeesAsync(b, 1);
-        await Testing.EventuallyAsync(() => redis.GetDatabase().KeyExistsAsync(CacheKey), "the product is in Redis");
-
-        server.Freeze();
-        await Testing.EventuallyAsync(
-            async () =>
-            {
-                (await a.Client().GetAsync("/v1/products")).EnsureSuccessStatusCode();
-                return a.Log.Entries.Any(IsAboutRedis);
-            },
-            "Redis is not asked any more"); // so that not even the socket holds the removal
-        (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: "\"1\""))).EnsureSuccessStatusCode();
-        server.Thaw();
-        (await redis.GetDatabase().KeyExistsAsync(CacheKey)).Should().BeTrue("the value from before is still there");
-        clock.Shift += TimeSpan.FromSeconds(11);
-
-        (await a.Client().GetAsync($"/v1/products/{Sku}")).Headers.ETag!.Tag.Should().Be("\"2\"");
-        await SeesAsync(b, 2, seconds: 10);
     }
 
     [Fact]
@@ -290,7 +183,7 @@ public sealed class RedisTests : IAsyncLifetime
         await using var redis = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString);
         await Testing.EventuallyAsync(() => Subscribers(redis) == 2, "both listen");
 
-        (await a.Client("admin").SendAsync(Api.Put(Sku, ifMatch: "\"1\""))).EnsureSuccessStatusCode();
+        await ChangeAsync(a, 1);
         await SeesAsync(b, 2, seconds: 5);
     }
 
@@ -304,7 +197,7 @@ public sealed class RedisTests : IAsyncLifetime
         await using var server = new RedisServer("--requirepass", "other");
         await server.StartAsync();
         await using var host = await StartAsync($"{server.ConnectionString},{how}");
-        (await host.Client("u").GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode();
+        (await host.Client("u").GetAsync(Api.Path)).EnsureSuccessStatusCode();
 
         await Testing.EventuallyAsync(() => host.Log.Entries.Any(IsAboutRedis), "the reason is said");
         host.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry)).Which.Message.Should().Contain(reason);
@@ -315,46 +208,16 @@ public sealed class RedisTests : IAsyncLifetime
     private static bool IsAboutRedis(LogEntry entry) =>
         entry.Level >= LogLevel.Warning && entry.Message.Contains("ConnectionStrings__Redis", StringComparison.Ordinal);
 
-    private string CacheKey => $"{_prefix}:cache:product:{Sku}";
-
     private Task<ConnectionMultiplexer> ConnectAsync() => ConnectionMultiplexer.ConnectAsync(_given);
 
     private Task<TestHost> StartAsync(string redis, TestDatabase? shared = null, Action<IServiceCollection>? services = null, params (string, string)[] settings) =>
-        TestHost.StartAsync(services, shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
-
-    private static Task SeesAsync(TestHost host, int version, int seconds = 30) => Testing.EventuallyAsync(
-        async () => (await host.Client().GetAsync($"/v1/products/{Sku}")).EnsureSuccessStatusCode().Headers.ETag!.Tag == $"\"{version}\"", $"version {version} is seen", seconds);
+        TestHost.StartAsync(all => (services ?? (_ => { }))(all.AddTestEndpoints()), shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
 
     private static async Task<string> ReadyAsync(TestHost host)
     {
         using var answer = await host.Client().GetAsync("/health/ready");
         answer.StatusCode.Should().Be(HttpStatusCode.OK);
         return (await answer.JsonAsync())["status"]!.ToString();
-    }
-
-    /// <returns>The longest time that a request took.</returns>
-    private static async Task<TimeSpan> UseAsync(TestHost host, int version)
-    {
-        var longest = TimeSpan.Zero;
-        for (var round = 0; round < 10; round++)
-        {
-            var client = host.Client(Testing.NewName());
-            foreach (var (request, status) in new[]
-            {
-                (Api.Put(Sku, ifMatch: $"\"{version + round}\""), HttpStatusCode.OK),
-                (new(HttpMethod.Get, $"/v1/products/{Sku}"), HttpStatusCode.OK),
-                (Api.Order(), HttpStatusCode.Created),
-                (new(HttpMethod.Get, "/v1/orders"), HttpStatusCode.OK),
-                (new(HttpMethod.Get, "/v1/products/NONE"), HttpStatusCode.NotFound),
-            })
-            {
-                var watch = Stopwatch.StartNew();
-                using var answer = await client.SendAsync(request);
-                answer.StatusCode.Should().Be(status);
-                longest = longest > watch.Elapsed ? longest : watch.Elapsed;
-            }
-        }
-        return longest;
     }
 
     /// <summary>Redis is left alone for ten seconds after it has failed.</summary>
