@@ -139,7 +139,7 @@ public partial class GenerationTests(TemplatePackage package)
     private static partial Regex RandomWord();
 
     /// <summary>A line that says which option the lines below it belong to. With all options as they are, those lines stay; what is written for others is commented out, and goes.</summary>
-    [GeneratedRegex(@"^<!--#if \(!.*\)\n(?:.*\n)*?#endif -->\n|^ *////#else\n(?: *//.*\n)*?(?= *//#endif\n)|^ *(//|<!--|)#(if \(.*\)|endif)( -->)?\n", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^ *<!--#if \(.*\)\n(?:.*\n)*? *#endif -->\n|^ *////#else\n(?: *//.*\n)*?(?= *//#endif\n)|^ *(//|<!--|)#(if \(.*\)|endif)( -->)?\n", RegexOptions.Multiline)]
     private static partial Regex Directive();
 
     [GeneratedRegex(@"\b7443\b")]
