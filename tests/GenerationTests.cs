@@ -38,6 +38,30 @@ public partial class GenerationTests(TemplatePackage package)
         traces.SelectMany(trace => Tree.Find(shop, trace)).Should().BeEmpty();
     }
 
+    /// <summary>Its scripts, too: the unit tests run them.</summary>
+    [Fact]
+    public async Task Builds_in_a_folder_of_any_name()
+    {
+        var shop = Path.Combine(package.NewFolder(), "Müller & söhne 日本 (1)");
+
+        (await package.NewAsync(package.NewFolder(), "-n", "Shop", "-o", shop)).MustSucceed();
+
+        (await Command.RunAsync(shop, "dotnet test tests/Unit")).MustSucceed();
+    }
+
+    [Fact]
+    public async Task Has_no_path_that_Windows_would_not_take()
+    {
+        foreach (var set in OptionTests.Sets(everyPair: true))
+        {
+            var names = Tree.Names(await package.NewShopAsync(OptionTests.Arguments(set)));
+
+            names.Should().OnlyHaveUniqueItems(name => name.ToUpperInvariant());
+            names.SelectMany(name => name.Split('/')).Should().NotContain(part => ForeignToWindows().IsMatch(part));
+            names.Should().OnlyContain(name => name.Length <= 100); // of 260, with the folder before it and "obj/" within
+        }
+    }
+
     [Fact]
     public async Task Puts_the_port_wherever_content_has_its_own()
     {
@@ -137,6 +161,9 @@ public partial class GenerationTests(TemplatePackage package)
     /// <summary>A GUID, a long hexadecimal number, or letters of both kinds between many digits.</summary>
     [GeneratedRegex(@"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{32,}\b|\b(?=(?:[A-Za-z+/]*[0-9]){4})(?=[^\s""]*[A-Z])(?=[^\s""]*[a-z])[A-Za-z0-9+/]{32,}")]
     private static partial Regex RandomWord();
+
+    [GeneratedRegex(@"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|[<>:""|?*\\\x00-\x1f]|[. ]$", RegexOptions.IgnoreCase)]
+    private static partial Regex ForeignToWindows();
 
     /// <summary>A line that says which option the lines below it belong to. With all options as they are, those lines stay; what is written for others is commented out, and goes.</summary>
     [GeneratedRegex(@"^ *<!--#if \(.*\)\n(?:.*\n)*? *#endif -->\n|^ *////#else\n(?: *//.*\n)*?(?= *//#endif\n)|^ *(//|<!--|)#(if \(.*\)|endif)( -->)?\n", RegexOptions.Multiline)]

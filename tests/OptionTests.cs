@@ -69,6 +69,15 @@ public partial class OptionTests(TemplatePackage package)
     }
 
     [Fact]
+    public async Task Each_option_has_a_name_for_the_command_line_and_for_an_IDE()
+    {
+        var options = (await ReadAsync("template.json"))["symbols"]!.AsObject().Where(symbol => (string?)symbol.Value!["type"] == "parameter" && !((string)symbol.Value["description"]!).StartsWith("Never given", StringComparison.Ordinal)).Select(symbol => symbol.Key).ToList();
+
+        (await ReadAsync("dotnetcli.host.json"))["symbolInfo"]!.AsObject().Where(symbol => (string?)symbol.Value!["isHidden"] != "true").Select(symbol => symbol.Key).Should().Equal(options);
+        (await ReadAsync("ide.host.json"))["symbolInfo"]!.AsArray().Select(symbol => (string)symbol!["id"]!).Should().Equal(options);
+    }
+
+    [Fact]
     public async Task What_is_off_leaves_no_package_and_no_word_behind_and_the_text_is_as_if_it_had_been_written_so()
     {
         foreach (var set in Sets())
@@ -89,9 +98,7 @@ public partial class OptionTests(TemplatePackage package)
     [Fact]
     public async Task Each_text_that_an_option_replaces_is_there()
     {
-        var template = JsonNode.Parse(
-            await File.ReadAllTextAsync(Path.Combine(package.Checkout, ".template.config/template.json"), TestContext.Current.CancellationToken), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip })!;
-        foreach (var (files, special) in template["SpecialCustomOperations"]!.AsObject())
+        foreach (var (files, special) in (await ReadAsync("template.json"))["SpecialCustomOperations"]!.AsObject())
         {
             string[] sources = ["content", "template/ping"];
             var texts = sources.Select(source => Path.Combine(package.Checkout, source))
@@ -101,6 +108,9 @@ public partial class OptionTests(TemplatePackage package)
             replaced.Where(text => !texts.Exists(content => content.Contains(text, StringComparison.Ordinal))).Should().BeEmpty(files);
         }
     }
+
+    private async Task<JsonNode> ReadAsync(string file) => JsonNode.Parse(
+        await File.ReadAllTextAsync(Path.Combine(package.Checkout, ".template.config", file), TestContext.Current.CancellationToken), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip })!;
 
     /// <summary>As little as there can be; by TEMPLATE_TESTS=full, every combination of what is compiled.</summary>
     [Fact]
@@ -214,7 +224,7 @@ public partial class OptionTests(TemplatePackage package)
         return [.. left.Select(set => set.Where(value => value.Length > 0).ToArray())];
     }
 
-    private static string[] Arguments(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
+    internal static string[] Arguments(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
 
     /// <summary>What says which options were chosen.</summary>
     [GeneratedRegex(@"^\.prodapi\.json: ")]

@@ -33,6 +33,25 @@ public class PackageTests(TemplatePackage package)
     }
 
     [Fact]
+    public async Task Can_be_installed_taken_away_and_installed_again()
+    {
+        var hive = package.NewFolder();
+        for (var time = 0; time < 2; time++)
+        {
+            (await RunAsync("install", package.Nupkg)).MustSucceed();
+            (await RunAsync("install", package.Nupkg, "--force")).MustSucceed();
+            (await RunAsync("prodapi", "-h")).MustSucceed();
+
+            (await RunAsync("uninstall", "ProductionTemplate")).MustSucceed();
+
+            (await RunAsync("prodapi", "-n", "Shop")).MustFail(103, "No templates or subcommands found matching: 'prodapi'");
+            (await RunAsync("prodapi-feature", "-n", "Invoice")).MustFail(103, "No templates or subcommands found matching: 'prodapi-feature'");
+        }
+
+        Task<Command> RunAsync(params string[] arguments) => Command.RunAsync(hive, "dotnet new", [.. arguments, "--debug:custom-hive", hive]);
+    }
+
+    [Fact]
     public async Task Has_the_version_that_a_generated_service_records()
     {
         var shop = await package.NewShopAsync();
