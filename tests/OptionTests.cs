@@ -224,7 +224,7 @@ public partial class OptionTests(TemplatePackage package)
         return [.. left.Select(set => set.Where(value => value.Length > 0).ToArray())];
     }
 
-    internal static string[] Arguments(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
+    private static string[] Arguments(string[] set) => [.. set.SelectMany(option => option.Split(' '))];
 
     /// <summary>What says which options were chosen.</summary>
     [GeneratedRegex(@"^\.prodapi\.json: ")]
