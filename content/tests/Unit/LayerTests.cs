@@ -47,7 +47,7 @@ public class LayerTests
         var assembly = typeof(Settings).Assembly;
         var engines = assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Storefront.Repositories.Database))).ToList();
 
-        engines.Should().NotBeEmpty();
+        engines.Should().HaveCountGreaterThan(1);
         engines.SelectMany(engine => Layers.Files(assembly, engine)).Distinct().Should().Equal("Registration.cs");
     }
 

@@ -198,6 +198,7 @@ public sealed partial class RedisTests : IAsyncLifetime
         await server.StartAsync();
         await using var host = await StartAsync($"{server.ConnectionString},{how}");
         (await host.Client("u").GetAsync(Api.Path)).EnsureSuccessStatusCode();
+        await SeesAsync(host, 1);
 
         await Testing.EventuallyAsync(() => host.Log.Entries.Any(IsAboutRedis), "the reason is said");
         host.Log.Entries.Should().ContainSingle(entry => IsAboutRedis(entry)).Which.Message.Should().Contain(reason);
@@ -212,6 +213,18 @@ public sealed partial class RedisTests : IAsyncLifetime
 
     private Task<TestHost> StartAsync(string redis, TestDatabase? shared = null, Action<IServiceCollection>? services = null, params (string, string)[] settings) =>
         TestHost.StartAsync(all => (services ?? (_ => { }))(all.AddTestEndpoints()), shared: shared, settings: [("ConnectionStrings:Redis", redis), ("Redis:Prefix", _prefix), .. settings]);
+
+    /// <summary>What the first instance has stored and the second has read: how long it is kept, and what log and metrics say.</summary>
+    private async Task ShowsBothLevelsAsync(ConnectionMultiplexer redis, TestHost a, TestHost b)
+    {
+        (await redis.GetDatabase().KeyTimeToLiveAsync(CacheKey)).Should().BeGreaterThan(TimeSpan.FromMinutes(3.5)).And.BeLessThanOrEqualTo(TimeSpan.FromMinutes(5));
+        a.Log.Entries.Should().Contain(entry => entry.Message.Contains($"cache: Redis at {_given.Split(',')[0]}", StringComparison.Ordinal));
+        var metrics = await b.Client().GetStringAsync("/metrics");
+        foreach (var (level, result) in (from level in (string[])["memory", "redis"] from result in (string[])["hit", "miss"] select (level, result)))
+        {
+            metrics.Should().MatchRegex($$"""cache_requests_total\{[^}]*level="{{level}}",result="{{result}}"[^}]*\} """);
+        }
+    }
 
     private static async Task<string> ReadyAsync(TestHost host)
     {
