@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
@@ -18,6 +19,7 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry.Metrics;
 
 [assembly: AssemblyFixture(typeof(Integration.SharedHost))]
 
@@ -142,6 +144,9 @@ public sealed class TestHost : IAsyncDisposable
                 collection.Remove(collection.Single(service => service.ImplementationInstance?.GetType().Name == "JsonLines"));
                 collection.AddSingleton<ILoggerProvider>(log);
                 collection.AddSingleton<IStartupFilter, TestEndpoints>();
+                // A host shows its own figures, and none of the tests beside it: those fall when such a test ends.
+                collection.ConfigureOpenTelemetryMeterProvider((provider, metrics) => metrics.AddView(
+                    instrument => instrument.Meter.Scope is IMeterFactory owner && owner != provider.GetRequiredService<IMeterFactory>() ? MetricStreamConfiguration.Drop : null));
                 services?.Invoke(collection);
             });
         }
