@@ -197,10 +197,13 @@ internal static class Calls
 
 internal static class CheckVerb
 {
+    public static async Task<(int ExitCode, string Output)> RunCheckAsync(this Site site, string[] options, params string[] settings) =>
+        await site.RunAsync(["check", .. options], [$"ConnectionStrings__Database={await site.Database.RunnerAsync()}", .. settings]);
+
     /// <summary>The result of each item.</summary>
     public static async Task<IReadOnlyDictionary<string, string>> CheckAsync(this Site site, params string[] settings)
     {
-        var (exitCode, output) = await site.RunAsync(["check", "--json"], settings);
+        var (exitCode, output) = await site.RunCheckAsync(["--json"], settings);
         output.Should().NotContain("s3cret");
         var items = JsonElement.Parse(output).EnumerateArray().ToDictionary(item => item.Text("item")!, item => item.Text("result")!);
         items.Values.Should().OnlyContain(result => result == "pass" || result == "fail" || result == "not applicable");

@@ -26,6 +26,9 @@ public sealed class TestDatabase : IAsyncDisposable
     /// <summary>For the service.</summary>
     public (string Key, string Value)[] Settings => [("ConnectionStrings:Database", ConnectionString)];
 
+    /// <summary>A file has no roles.</summary>
+    public Task<string> RunnerAsync() => Task.FromResult(ConnectionString);
+
     /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
     public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
     {

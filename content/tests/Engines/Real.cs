@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
-//#if (jobs != "none")
 using Dapper;
-//#endif
 using DotNet.Testcontainers.Containers;
 using Npgsql;
 using Testcontainers.PostgreSql;
@@ -73,6 +71,19 @@ public sealed class TestDatabase : IAsyncDisposable
         //#endif
     ];
 
+    /// <summary>For a role that can change rows and nothing else, as `check` wants it; <see cref="Settings"/> are for a superuser.</summary>
+    public async Task<string> RunnerAsync()
+    {
+        var server = new NpgsqlConnectionStringBuilder(ConnectionString);
+        await using var connection = await OpenAsync();
+        await connection.ExecuteAsync($"""
+            DO $$ BEGIN CREATE ROLE {_name} LOGIN PASSWORD '{server.Password}'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {_name};
+            """);
+        server.Username = _name;
+        return server.ToString();
+    }
+
     /// <param name="migrate">Where given, the database has the schema that this makes. It is called once in a run.</param>
     public static async Task<TestDatabase> CreateAsync(Func<TestDatabase, Task>? migrate = null)
     {
@@ -112,6 +123,7 @@ public sealed class TestDatabase : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await ExecuteAsync($"DROP DATABASE IF EXISTS {_name} WITH (FORCE)");
+        await ExecuteAsync($"DROP ROLE IF EXISTS {_name}");
         //#if (jobs == "rabbitmq")
         await OtherServers.ForgetAsync(_name);
         //#endif

@@ -14,7 +14,7 @@ public sealed class CheckTests
     {
         await using var site = await Site.CreateAsync();
 
-        var (exitCode, output) = await site.RunAsync(["check"]);
+        var (exitCode, output) = await site.RunCheckAsync([]);
 
         exitCode.Should().Be(0, output);
         output.Split('\n').Should().OnlyContain(line => line.StartsWith("pass ") || line.StartsWith("not applicable ")).And.HaveCountGreaterThan(10);
