@@ -3,9 +3,10 @@
 #   test    the template's tests
 #   pack    the package, into artifacts/
 #   matrix  the template's tests, the slow ones included
+#   bench   what the service costs beside others: see tests/Performance/README.md
 param(
     [Parameter(Mandatory)]
-    [ValidateSet('run', 'test', 'pack', 'matrix')]
+    [ValidateSet('run', 'test', 'pack', 'matrix', 'bench')]
     [string] $Verb
 )
 
@@ -14,6 +15,7 @@ switch ($Verb) {
     'test' { dotnet test "$PSScriptRoot/tests" }
     'pack' { dotnet pack "$PSScriptRoot/template" --output "$PSScriptRoot/artifacts" }
     'matrix' { dotnet test "$PSScriptRoot/tests" --environment TEMPLATE_TESTS=full }
+    'bench' { dotnet run "$PSScriptRoot/tests/Performance/bench.cs" }
 }
 
 exit $LASTEXITCODE

@@ -49,6 +49,7 @@ public class BuildTests(TemplatePackage package)
         await TemplatePackage.CheckOutAsync(checkout);
         foreach (var program in Directory.GetFiles(Path.Combine(checkout, "tests", "Performance"), "*.cs"))
             (await Command.RunAsync(checkout, "dotnet build", program)).MustSucceed();
+        (await Command.RunAsync(checkout, "dotnet build tests/Performance/peers/minimal")).MustSucceed();
         (await Command.RunAsync(checkout, "dotnet run tests/Mutation/mutate.cs --check")).MustSucceed();
     }
 

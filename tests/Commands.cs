@@ -14,5 +14,7 @@ internal static class Commands
     public const string TestTemplate = "dotnet test tests";
     public const string TestAll = "dotnet test tests --environment TEMPLATE_TESTS=full";
 
-    public static readonly string[] All = [Install, New, Run, Test, RunContent, Pack, TestTemplate, TestAll];
+    public const string Bench = "dotnet run tests/Performance/bench.cs"; // BuildTests builds it
+
+    public static readonly string[] All = [Install, New, Run, Test, RunContent, Pack, TestTemplate, TestAll, Bench];
 }

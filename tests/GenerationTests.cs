@@ -110,8 +110,8 @@ public partial class GenerationTests(TemplatePackage package)
     }
 
     [Theory]
-    [InlineData("true", 125, 3850)]
-    [InlineData("false", 115, 3400)]
+    [InlineData("true", 125, 3900)]
+    [InlineData("false", 115, 3450)]
     public async Task Stays_small(string sample, int mostFiles, int mostLines)
     {
         var shop = await package.NewShopAsync("--sample", sample);

@@ -1,3 +1,4 @@
+using System.Globalization;
 //#if (auth == "jwt")
 using System.Net.Http.Headers;
 //#endif
@@ -8,6 +9,7 @@ using System.Security.Cryptography;
 //#endif
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Dapper;
 //#if (auth == "jwt")
 using Microsoft.IdentityModel.Tokens;
@@ -181,6 +183,11 @@ internal sealed class Site : IAsyncDisposable
 internal static class Calls
 {
     public static Task SendAsync(this Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
+
+    /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
+    public static async Task<double> MetricAsync(this HttpClient http, string name, string label = "") =>
+        Regex.Matches(await http.GetStringAsync("/metrics"), $@"^{name}(\{{.*\}})? ([0-9.]+)", RegexOptions.Multiline)
+            .Where(line => line.Groups[1].Value.Contains(label, StringComparison.Ordinal)).Sum(line => double.Parse(line.Groups[2].Value, CultureInfo.InvariantCulture));
 
     /// <summary>What comes up to the given end, or all where the other side closes first.</summary>
     public static async Task<string> ReceiveAsync(this Stream stream, string end)

@@ -9,8 +9,10 @@ using System.Text;
 using System.Text.Json.Nodes;
 //#endif
 using FluentAssertions.Execution;
+using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.IdentityModel.Tokens;
 
@@ -37,6 +39,41 @@ public class AccessTests(SharedHost shared)
 
         await answer.ShouldBeProblemAsync(401);
         answer.Headers.WwwAuthenticate.ToString().Should().StartWith("Bearer");
+    }
+
+    [Fact]
+    [Trait("Readiness", "25")]
+    public async Task What_a_token_was_found_to_say_counts_for_a_minute_and_no_longer_than_the_token_or_its_key()
+    {
+        var (clock, checks) = (new ShiftedClock(), 0);
+        await using var host = await TestHost.StartAsync(services => services.AddSingleton<TimeProvider>(clock).PostConfigure<JwtBearerOptions>(JwtBearerDefaults.AuthenticationScheme, jwt =>
+        {
+            var found = jwt.Events.OnTokenValidated;
+            jwt.Events.OnTokenValidated = context =>
+            {
+                checks++;
+                return found(context);
+            };
+        }));
+        var (lasting, ending) = (host.WithToken(Tokens.Of("ann")), host.WithToken(Tokens.Make(new() { ["sub"] = "bob", ["scope"] = string.Join(' ', Storefront.Controllers.Scopes.All) }, validTo: 40)));
+        async Task AfterAsync(int seconds, HttpClient client, int expected)
+        {
+            clock.Shift = TimeSpan.FromSeconds(seconds);
+            (await client.GetAsync(Api.Path)).StatusCode.Should().Be(HttpStatusCode.OK);
+            checks.Should().Be(expected, "{0} s have passed", seconds);
+        }
+
+        await AfterAsync(0, lasting, 1);
+        await AfterAsync(50, lasting, 1);
+        await AfterAsync(61, lasting, 2);
+        await AfterAsync(0, ending, 3);
+        await AfterAsync(30, ending, 3);
+        await AfterAsync(41, ending, 4); // by the clock of the computer it is still valid
+
+        var configuration = host.Services.GetRequiredService<IConfiguration>();
+        configuration[$"{Tokens.Settings}:0:Value"] = Convert.ToBase64String(ForeignKey);
+        ((IConfigurationRoot)configuration).Reload();
+        (await lasting.GetAsync(Api.Path)).StatusCode.Should().Be(HttpStatusCode.Unauthorized);
     }
 
     [Fact]

@@ -27,7 +27,8 @@ internal static class Authentication
 
     public static void AddTokenAuthentication(this WebApplicationBuilder builder)
     {
-        builder.Services.AddAuthentication().AddJwtBearer(jwt =>
+        builder.Services.AddSingleton<TokenCache>().AddAuthentication().AddJwtBearer();
+        builder.Services.AddOptions<JwtBearerOptions>(JwtBearerDefaults.AuthenticationScheme).Configure<TokenCache>((jwt, known) =>
         {
             jwt.MapInboundClaims = false; // the claims keep the names that they have in the token
             jwt.TokenValidationParameters.NameClaimType = "sub";
@@ -40,10 +41,12 @@ internal static class Authentication
             jwt.AutomaticRefreshInterval = TimeSpan.FromMinutes(5); // so long a key counts that the issuer has withdrawn
             jwt.Events = new()
             {
+                OnMessageReceived = known.FindAsync,
                 OnTokenValidated = valid =>
                 {
-                    if (valid.SecurityToken is JsonWebToken token && token.TryGetHeaderValue<object>("crit", out _))
-                        valid.Fail("The token has extensions that must be understood (RFC 7515, 4.1.11), and none is."); // the framework does not look
+                    if (valid.SecurityToken is JsonWebToken token && !token.TryGetHeaderValue<object>("crit", out _))
+                        return known.KeepAsync(valid);
+                    valid.Fail("The token has extensions that must be understood (RFC 7515, 4.1.11), and none is."); // the framework does not look
                     return Task.CompletedTask;
                 },
                 OnChallenge = challenge => challenge.AuthenticateFailure is null ? Task.CompletedTask : NeedIssuerAsync(jwt, challenge.HttpContext.RequestAborted),

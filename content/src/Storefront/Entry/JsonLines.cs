@@ -18,6 +18,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
 
     /// <summary>As many as the messages of the program have fields.</summary>
     private static readonly ConcurrentDictionary<string, string> Names = new();
+    private static readonly Func<string, string> CamelCase = JsonNamingPolicy.CamelCase.ConvertName;
 
     /// <summary>Used again for the next line of the thread: a line for each request is too many to begin anew.</summary>
     [ThreadStatic]
@@ -111,7 +112,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
 
         private void Write(KeyValuePair<string, object?> field)
         {
-            var name = Names.GetOrAdd(field.Key, JsonNamingPolicy.CamelCase.ConvertName);
+            var name = Names.GetOrAdd(field.Key, CamelCase);
             if (Reserved.Contains(name) || !_written.Add(name))
                 return; // one name, one value: a duplicate key is not JSON to everyone
             switch (field.Value)

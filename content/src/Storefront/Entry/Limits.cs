@@ -96,7 +96,8 @@ internal static class Limits
         };
         var decisions = provider.GetRequiredService<IMeterFactory>().Create("Storefront.Limits").CreateCounter<long>(
             "limiter.decisions", description: "Of a caller's share, by limiter and decision (allowed, refused).");
-        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, Limiter));
+        var limiter = Limiter; // one delegate for all requests
+        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, limiter));
 
         RateLimiter Limiter(string caller) =>
             //#if (cache == "redis")

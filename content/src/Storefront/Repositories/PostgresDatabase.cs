@@ -17,9 +17,12 @@ namespace Storefront.Repositories;
 /// </summary>
 public sealed class PostgresDatabase : Database, IAsyncDisposable
 {
-    /// <summary>What the connection string does not say itself. A pool holds as many connections as 2 cores can use; nothing waits for longer than a caller would.</summary>
+    /// <summary>
+    /// What the connection string does not say itself. A pool holds as many connections as 2 cores can use; nothing waits for longer
+    /// than a caller would; what is asked again and again is prepared, and so planned once.
+    /// </summary>
     private const string Defaults =
-        "Maximum Pool Size=20;Timeout=5;Command Timeout=15;Keepalive=30;Tcp Keepalive=true;GSS Encryption Mode=Disable;Host Recheck Seconds=5;";
+        "Maximum Pool Size=20;Max Auto Prepare=50;Timeout=5;Command Timeout=15;Keepalive=30;Tcp Keepalive=true;GSS Encryption Mode=Disable;Host Recheck Seconds=5;";
 
     private const int Repetitions = 2;
 
@@ -182,8 +185,8 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     /// <summary>SQLSTATE: postgresql.org/docs/current/errcodes-appendix.html.</summary>
     protected override OperationalException? Explain(DbException exception)
     {
-        if (exception.SqlState is ReadOnlySqlTransaction or FeatureNotSupported)
-            _source.Clear(); // connections to a primary that is a standby now, or with plans from before a migration: new ones are right
+        if (exception.SqlState is ReadOnlySqlTransaction)
+            _source.Clear(); // connections to a primary that is a standby now
         return exception.SqlState switch
         {
             UniqueViolation => new(Failure.Conflict, "This exists already.", exception),
@@ -205,10 +208,10 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     }
 
     /// <summary>
-    /// Repeats what surely left nothing behind: the server took it back (a deadlock, a conflict), or the connection was lost
-    /// before the commit. Not what took too long: a repetition would only add to the load.
+    /// Repeats what surely left nothing behind: the server took it back (a deadlock, a conflict, an old plan), or the connection was
+    /// lost before the commit. Not what took too long: a repetition would only add to the load.
     /// </summary>
-    private static async Task<T> RepeatAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
+    private async Task<T> RepeatAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
     {
         for (var left = Repetitions; ; left--)
         {
@@ -216,8 +219,10 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
             {
                 return await work();
             }
-            catch (NpgsqlException e) when (left > 0 && (e.SqlState is SerializationFailure or DeadlockDetected || IsConnectionLost(e)))
+            catch (NpgsqlException e) when (left > 0 && (e.SqlState is SerializationFailure or DeadlockDetected or FeatureNotSupported || IsConnectionLost(e)))
             {
+                if (e.SqlState is FeatureNotSupported)
+                    _source.Clear(); // connections with plans from before a migration: new ones are right
                 await Task.Delay(Random.Shared.Next(50, 250), cancellation);
             }
         }

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Net;
-using System.Text.RegularExpressions;
 using Dapper;
 using Npgsql;
 
@@ -94,12 +92,10 @@ internal sealed partial class Fleet : IAsyncDisposable
     public Task DeadAsync(int count) => Eventually.TrueAsync(() => Value<long>("SELECT count(*) FROM outbox WHERE state = 1") == count);
 
     //#endif
-    /// <summary>The sum of a metric over its series, of those with the text in their labels.</summary>
     public async Task<double> MetricAsync(ServiceProcess service, string name, string label = "")
     {
         using var http = Site.Client(service);
-        return Regex.Matches(await http.GetStringAsync("/metrics"), $@"^{name}(\{{.*\}})? ([0-9.]+)", RegexOptions.Multiline)
-            .Where(line => line.Groups[1].Value.Contains(label, StringComparison.Ordinal)).Sum(line => double.Parse(line.Groups[2].Value, CultureInfo.InvariantCulture));
+        return await http.MetricAsync(name, label);
     }
 
     /// <summary>The status of the probe `ready`, and what it says.</summary>

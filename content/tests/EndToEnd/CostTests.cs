@@ -1,0 +1,67 @@
+using System.Net.Http.Json;
+
+namespace EndToEnd;
+
+/// <summary>What a call may cost. Bytes and statements do not depend on the machine, as times do: who goes beyond a bound has made the call dearer.</summary>
+public sealed class CostTests
+{
+    private const int Calls = 500;
+
+    /// <summary>Kilobytes that a Debug build allocates on SQLite and on servers, and an eighth more; statements.</summary>
+    public static TheoryData<string, int, int, int> Bounds() => new()
+    {
+        { "a probe", 8, 8, 0 },
+        { "a product in the cache", 10, 17, 0 },
+        { "an order by its key", 19, 27, 1 },
+        { "a list of orders", 22, 31, 1 },
+        { "an order is placed", 60, 70, 6 }, // its key, the products, the order, its two lines, the job
+    };
+
+    [Theory]
+    [MemberData(nameof(Bounds))]
+    public async Task A_call_takes_no_more_memory_and_no_more_statements_than_it_did(string call, int onSqlite, int onServers, int statements)
+    {
+        await using var site = await Site.CreateAsync();
+        await using var service = await site.ServeAsync("Process__Roles=api", "Limits__RequestsPerSecond=1000000", "Limits__Burst=1000000", "Orders__CancelWindowSeconds=3600", "Logging__LogLevel__Npgsql.Command=Information");
+        using var http = site.Client(service);
+        foreach (var sku in (string[])["TEA-1", "TEA-2"])
+            await http.PutProductAsync(sku);
+        var order = await http.PlaceOrderAsync();
+        await RunAsync();
+        IEnumerable<string> Asked() => service.Log.Where(line => line.Text("category") == "Npgsql.Command").Select(line => line.Text("message")!);
+        var before = await http.MetricAsync("dotnet_gc_heap_total_allocated_bytes_total");
+
+        await RunAsync();
+        var bytes = (await http.MetricAsync("dotnet_gc_heap_total_allocated_bytes_total") - before) / Calls;
+        var asked = Asked().Count();
+        await CallAsync(0);
+
+        (bytes / 1024).Should().BeLessThan(TestDatabase.IsServer ? onServers : onSqlite);
+        if (TestDatabase.IsServer) // SQLite does not say what it is asked
+            Asked().Skip(asked).Should().HaveCount(statements);
+
+        async Task RunAsync()
+        {
+            for (var time = 0; time < Calls; time++)
+                await CallAsync(time);
+        }
+
+        async Task CallAsync(int time)
+        {
+            using var request = call switch
+            {
+                "a probe" => new(HttpMethod.Get, "/health/live"),
+                "a product in the cache" => new(HttpMethod.Get, "/v1/products/TEA-1"),
+                "an order by its key" => new(HttpMethod.Get, $"/v1/orders/{order}"),
+                "a list of orders" => new(HttpMethod.Get, "/v1/orders?limit=1"),
+                _ => new HttpRequestMessage(HttpMethod.Post, "/v1/orders")
+                {
+                    Headers = { { "Idempotency-Key", Guid.NewGuid().ToString() } },
+                    Content = JsonContent.Create(new { items = new[] { new { sku = "TEA-1", quantity = 1 }, new { sku = "TEA-2", quantity = 1 } } }),
+                },
+            };
+            using var answer = await http.SendAsync(request);
+            answer.EnsureSuccessStatusCode();
+        }
+    }
+}
