@@ -48,30 +48,27 @@ foreach (var file in Directory.GetFiles(Path.Combine(here, "peers", "node")))
 await RunAsync("npm", ["install", "--prefix", node, "--no-package-lock", "--no-audit", "--no-fund", "--silent"]);
 
 await using var database = await Database.CreateAsync();
-string[] common = [$"DATABASE={database.ConnectionString}"];
+string[] kestrel = [$"Kestrel__Certificates__Default__Path={certificateFile}", $"Kestrel__Certificates__Default__KeyPath={keyFile}"];
 string[] serviceSettings =
 [
+    .. kestrel,
     "ASPNETCORE_ENVIRONMENT=Production", $"HOME={folder}", $"SSL_CERT_FILE={certificateFile}", "AllowedHosts=127.0.0.1", $"ConnectionStrings__Database={database.ConnectionString};Maximum Pool Size=20",
     $"Authentication__Schemes__Bearer__Authority={issuer.Urls.Single()}", $"Authentication__Schemes__Bearer__ValidAudiences__0={Audience}", $"Payments__BaseUrl={issuer.Urls.Single()}",
     "Process__Roles=api", "Limits__RequestsPerSecond=1000000", "Limits__Burst=1000000", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
 ];
-string[] nodeSettings = [$"DATABASE={database.Address}", $"PUBLIC_KEY={folder}/public.pem", $"ISSUER={issuer.Urls.Single()}", $"AUDIENCE={Audience}", "NODE_ENV=production"];
-await RunAsync("dotnet", [service, "migrate"], [.. serviceSettings, "ASPNETCORE_URLS=https://127.0.0.1:0", $"Kestrel__Certificates__Default__Path={certificateFile}", $"Kestrel__Certificates__Default__KeyPath={keyFile}"]);
+string[] nodeSettings = [$"DATABASE={database.Address}", $"PUBLIC_KEY={folder}/public.pem", $"ISSUER={issuer.Urls.Single()}", $"AUDIENCE={Audience}", $"CERTIFICATE={certificateFile}", $"KEY={keyFile}", "NODE_ENV=production"];
+await RunAsync("dotnet", [service, "migrate"], [.. serviceSettings, "ASPNETCORE_URLS=https://127.0.0.1:0"]);
 var order = await database.FillAsync();
 
-Peer[] Peers(bool tls)
-{
-    string[] kestrel = tls ? [$"Kestrel__Certificates__Default__Path={certificateFile}", $"Kestrel__Certificates__Default__KeyPath={keyFile}"] : ["Tls__Mesh=true"];
-    string[] https = tls ? [$"CERTIFICATE={certificateFile}", $"KEY={keyFile}"] : [];
-    return
-    [
-        new("minimal API, bare", tls, ["dotnet", minimal], [.. common, .. kestrel]),
-        new("**prodapi**", tls, ["dotnet", service], [.. serviceSettings, .. kestrel]),
-        new("Fastify", tls, ["node", Path.Combine(node, "fastify.js")], [.. nodeSettings, .. https]),
-        new("Express", tls, ["node", Path.Combine(node, "express.js")], [.. nodeSettings, .. https]),
-        new("Express, cluster of 2", tls, ["node", Path.Combine(node, "express.js")], [.. nodeSettings, .. https, "WORKERS=2"]),
-    ];
-}
+// Over TLS, all of them: the service speaks nothing else.
+Peer[] peers =
+[
+    new("minimal API, bare", ["dotnet", minimal], [.. kestrel, $"DATABASE={database.ConnectionString}"]),
+    new("**prodapi**", ["dotnet", service], serviceSettings),
+    new("Fastify", ["node", Path.Combine(node, "fastify.js")], nodeSettings),
+    new("Express", ["node", Path.Combine(node, "express.js")], nodeSettings),
+    new("Express, cluster of 2", ["node", Path.Combine(node, "express.js")], [.. nodeSettings, "WORKERS=2"]),
+];
 
 Work[] works =
 [
@@ -85,11 +82,12 @@ Work[] works =
 // --- The figures ---------------------------------------------------------------------------------------------------
 
 Console.WriteLine($"{Environment.ProcessorCount} cores, .NET {Environment.Version}, node {(await RunAsync("node", ["--version"])).Trim()}, PostgreSQL {database.Version}, {DateTime.UtcNow:yyyy-MM-dd}; {rounds} rounds of {seconds} s, medians\n");
-foreach (var (tls, callers) in ((bool, int)[])[(true, 64), (true, 1), (false, 64)])
+if (OperatingSystem.IsLinux())
+    Process.GetCurrentProcess().ProcessorAffinity = 1; // the load on one core, what is measured on another
+foreach (var peer in peers)
+    await peer.StartAsync();
+foreach (var callers in (int[])[64, 1])
 {
-    var peers = Peers(tls);
-    foreach (var peer in peers)
-        await peer.StartAsync();
     foreach (var work in works)
     {
         for (var round = 0; round <= rounds; round++) // the first one warms up
@@ -97,11 +95,12 @@ foreach (var (tls, callers) in ((bool, int)[])[(true, 64), (true, 1), (false, 64
             foreach (var peer in peers)
                 await peer.MeasureAsync(work, callers, seconds, folder, keep: round > 0);
         }
-        Print($"{work.Name}, {(tls ? "TLS" : "plain")}, {callers} {(callers == 1 ? "connection" : "connections")}", peers, rounds);
+        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}", peers, rounds);
+        if (work.Name == "order by key" && callers == 64)
+            await OpenLoopAsync(peers[..4], work);
     }
-    if (tls && callers == 64)
+    if (callers == 64)
     {
-        await OpenLoopAsync(peers[..4], works[2]);
         Console.WriteLine("| after that load | RSS, MB | to the first answer, ms |\n|---|---|---|");
         foreach (var peer in peers)
         {
@@ -112,28 +111,24 @@ foreach (var (tls, callers) in ((bool, int)[])[(true, 64), (true, 1), (false, 64
         }
         Console.WriteLine();
     }
-    foreach (var peer in peers)
-        peer.Stop();
 }
+foreach (var peer in peers)
+    peer.Stop();
 Directory.Delete(folder, recursive: true);
 
 // Requests come by the clock, whether or not those before are answered: so the waiting is counted that a closed loop hides.
 async Task OpenLoopAsync(Peer[] peers, Work work)
 {
-    var table = new StringBuilder($"| {work.Name}, TLS, by the clock | of its own most | asked/s | answered/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|\n");
+    var table = new StringBuilder($"| {work.Name}, by the clock | of its own most | asked/s | answered/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|\n");
     var plot = new StringBuilder();
     foreach (var peer in peers)
     {
-        var most = Median(peer.Figures.Select(figure => figure.Rate));
-        foreach (var share in (double[])[0.25, 0.5, 0.75, 0.9, 1, 1.2])
+        var most = Median(peer.Figures.TakeLast(rounds).Select(figure => figure.Rate));
+        foreach (var share in (double[])[0.25, 0.5, 0.75, 1, 1.25, 1.5])
         {
-            var text = await RunAsync("taskset", ["-c", "0", Path.Combine(node, "node_modules/.bin/autocannon"), "-j", "-c", "64", "-d", $"{2 * seconds}", "-R", $"{most * share:0}", "-H", $"authorization=Bearer {token}", peer.Address + work.Path], ["NODE_TLS_REJECT_UNAUTHORIZED=0"]);
-            using var json = JsonDocument.Parse(text[text.IndexOf('{')..]);
-            if (json.RootElement.GetProperty("non2xx").GetInt32() > 0)
-                throw new InvalidOperationException($"{peer.Name} refused {work.Name}.");
-            double Of(string group, string name) => json.RootElement.GetProperty(group).GetProperty(name).GetDouble();
-            table.AppendLine(CultureInfo.InvariantCulture, $"| {peer.Name} | {share:0%} | {most * share:0} | {Of("requests", "average"):0} | {Of("latency", "p50"):0.0} | {Of("latency", "p99"):0.0} |");
-            plot.AppendLine(CultureInfo.InvariantCulture, $"{most * share:0} {Math.Max(0.5, Of("latency", "p99")):0.0}");
+            var (answered, p50, p99) = await peer.AskByTheClockAsync(work, most * share, 3 * seconds);
+            table.AppendLine(CultureInfo.InvariantCulture, $"| {peer.Name} | {share:0%} | {most * share:0} | {answered:0} | {p50:0.0} | {p99:0.0} |");
+            plot.AppendLine(CultureInfo.InvariantCulture, $"{most * share:0} {p99:0.0}");
         }
         plot.AppendLine().AppendLine();
     }
@@ -260,7 +255,7 @@ internal sealed record Work(string Name, string Method, string Path, string? Tok
         """;
 }
 
-internal sealed class Peer(string name, bool tls, string[] command, string[] settings)
+internal sealed class Peer(string name, string[] command, string[] settings)
 {
     private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
     private Process? _process;
@@ -276,7 +271,7 @@ internal sealed class Peer(string name, bool tls, string[] command, string[] set
     {
         Stop();
         var port = Random.Shared.Next(10_000, 30_000);
-        Address = $"{(tls ? "https" : "http")}://127.0.0.1:{port}";
+        Address = $"https://127.0.0.1:{port}";
         // On one core, the load on the other; its log goes nowhere, but is written.
         var start = new ProcessStartInfo("sh", ["-c", $"exec taskset -c {(settings.Contains("WORKERS=2") ? "0,1" : "1")} \"$@\" > /dev/null", "sh", .. command]) { WorkingDirectory = Path.GetDirectoryName(command[1]) };
         foreach (var setting in (string[])[$"PORT={port}", $"ASPNETCORE_URLS={Address}", .. settings])
@@ -311,6 +306,33 @@ internal sealed class Peer(string name, bool tls, string[] command, string[] set
             throw new InvalidOperationException($"{name} failed {figures[2]} of {figures[0]} requests: {work.Name}.");
         if (keep)
             Figures.Add(new((Cpu() - cpu) / figures[0], figures[0] / figures[1] * 1e6, figures[3] / 1e3, figures[4] / 1e3, (await AllocatedAsync() - bytes) / figures[0]));
+    }
+
+    /// <summary>Requests at their times over 64 connections, whether or not those before are answered. A time counts from when its request was due.</summary>
+    public async Task<(double Rate, double P50, double P99)> AskByTheClockAsync(Work work, double rate, int seconds)
+    {
+        using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 64, SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
+        http.DefaultRequestHeaders.Authorization = work.Token is null ? null : new("Bearer", work.Token);
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => http.GetAsync(Address + work.Path)));
+        var (times, due, watch) = (new double[(int)(rate * seconds)], 0, Stopwatch.StartNew());
+        var answers = new List<Task>(times.Length);
+        while (due < times.Length)
+        {
+            for (; due < times.Length && due / rate <= watch.Elapsed.TotalSeconds; due++)
+                answers.Add(AskAsync(due));
+            await Task.Delay(1);
+        }
+        await Task.WhenAll(answers);
+        var took = watch.Elapsed.TotalSeconds;
+        Array.Sort(times);
+        return (times.Length / took, times[times.Length / 2], times[times.Length * 99 / 100]);
+
+        async Task AskAsync(int number)
+        {
+            using var answer = await http.GetAsync(Address + work.Path);
+            answer.EnsureSuccessStatusCode();
+            times[number] = (watch.Elapsed.TotalSeconds - number / rate) * 1000;
+        }
     }
 
     /// <summary>Megabytes in use, of all its processes.</summary>

@@ -67,7 +67,5 @@ app.use((error, request, response, _) => {
   response.status(500).json({ title: 'Internal Server Error' })
 })
 
-const server = process.env.CERTIFICATE
-  ? require('node:https').createServer({ cert: readFileSync(process.env.CERTIFICATE), key: readFileSync(process.env.KEY) }, app)
-  : require('node:http').createServer(app)
+const server = require('node:https').createServer({ cert: readFileSync(process.env.CERTIFICATE), key: readFileSync(process.env.KEY) }, app)
 server.listen(Number(process.env.PORT), '127.0.0.1')

@@ -7,7 +7,7 @@ const { ISSUER, AUDIENCE, CERTIFICATE, KEY, PUBLIC_KEY, PORT } = process.env
 const seconds = new metrics.Histogram({ name: 'http_server_request_duration_seconds', help: 'of requests', labelNames: ['method', 'route', 'status'] })
 metrics.collectDefaultMetrics()
 
-const app = require('fastify')({ logger: true, bodyLimit: 64 * 1024, https: CERTIFICATE ? { cert: readFileSync(CERTIFICATE), key: readFileSync(KEY) } : null })
+const app = require('fastify')({ logger: true, bodyLimit: 64 * 1024, https: { cert: readFileSync(CERTIFICATE), key: readFileSync(KEY) } })
 app.addHook('onResponse', async (request, reply) => {
   seconds.observe({ method: request.method, route: request.routeOptions.url ?? '(none)', status: reply.statusCode }, reply.elapsedTime / 1000)
 })
