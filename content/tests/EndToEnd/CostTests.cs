@@ -7,7 +7,7 @@ public sealed class CostTests
 {
     private const int Calls = 500;
 
-    /// <summary>Kilobytes that a Debug build allocates on SQLite and on servers, and an eighth more; statements.</summary>
+    /// <summary>Kilobytes that a Debug build allocates by itself and with servers, and an eighth more; statements.</summary>
     public static TheoryData<string, int, int, int> Bounds() => new()
     {
         { "a probe", 8, 8, 0 },
@@ -19,7 +19,7 @@ public sealed class CostTests
 
     [Theory]
     [MemberData(nameof(Bounds))]
-    public async Task A_call_takes_no_more_memory_and_no_more_statements_than_it_did(string call, int onSqlite, int onServers, int statements)
+    public async Task A_call_takes_no_more_memory_and_no_more_statements_than_it_did(string call, int alone, int withServers, int statements)
     {
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync("Process__Roles=api", "Limits__RequestsPerSecond=1000000", "Limits__Burst=1000000", "Orders__CancelWindowSeconds=3600", "Logging__LogLevel__Npgsql.Command=Information");
@@ -36,8 +36,8 @@ public sealed class CostTests
         var asked = Asked().Count();
         await CallAsync(0);
 
-        (bytes / 1024).Should().BeLessThan(TestDatabase.IsServer ? onServers : onSqlite);
-        if (TestDatabase.IsServer) // SQLite does not say what it is asked
+        (bytes / 1024).Should().BeLessThan(TestDatabase.IsServer ? withServers : alone);
+        if (TestDatabase.IsServer) // which says what it is asked
             Asked().Skip(asked).Should().HaveCount(statements);
 
         async Task RunAsync()
