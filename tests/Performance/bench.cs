@@ -95,7 +95,7 @@ foreach (var callers in (int[])[64, 1])
             foreach (var peer in peers)
                 await peer.MeasureAsync(work, callers, seconds, folder, keep: round > 0);
         }
-        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}", peers, rounds);
+        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}");
         if (work.Name == "order by key" && callers == 64)
             await OpenLoopAsync(peers[..4], work);
     }
@@ -139,7 +139,7 @@ async Task OpenLoopAsync(Peer[] peers, Work work)
     await RunAsync("sh", ["-c", "command -v gnuplot >/dev/null || exit 0; gnuplot -e \"$0\"", $"set terminal svg size 800,450 background '#ffffff'; set output '{Path.Combine(here, "bench.svg")}'; set logscale y; set xlabel 'requests a second'; set ylabel 'p99, ms'; set key top left; set grid; plot {lines}"]);
 }
 
-void Print(string title, Peer[] peers, int rounds)
+void Print(string title)
 {
     Console.WriteLine($"| {title} | CPU, µs a request | ratio | requests/s | p50, ms | p99, ms | bytes a request |\n|---|---|---|---|---|---|---|");
     foreach (var peer in peers)
