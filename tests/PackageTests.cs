@@ -16,7 +16,7 @@ public class PackageTests(TemplatePackage package)
         [
             .. tracked,
             ".template.config/template.json", ".template.config/dotnetcli.host.json", ".template.config/ide.host.json",
-            "README.md", "LICENSE", "ProductionTemplate.nuspec",
+            "options.json", "README.md", "LICENSE", "ProductionTemplate.nuspec",
             // Every NuGet package has these.
             "[Content_Types].xml", "_rels/.rels", "package/services/metadata/core-properties/nuget.psmdcp",
         ]);

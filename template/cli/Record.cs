@@ -5,33 +5,39 @@ using NuGet.Versioning;
 namespace ProductionTemplate.Cli;
 
 /// <summary>.prodapi.json: the version of the template and the answers that were given, from which the same tree is generated again.</summary>
-internal sealed record Record(string Package, string Template, NuGetVersion Version, string Name, SortedDictionary<string, string> Options, IReadOnlyList<string> Keep)
+/// <param name="Keep">Patterns of files that are the user's own, as git's `:(glob)` has them: no update touches them.</param>
+internal sealed record Record(string Package, string Template, NuGetVersion Version, string Name, IReadOnlyDictionary<string, string> Options, IReadOnlyList<string> Keep)
 {
     public const string File = ".prodapi.json";
+
+    private static readonly JsonDocumentOptions Lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     /// <exception cref="Refusal">There is none, or it is not one.</exception>
     public static Record Read(string folder)
     {
         var path = Path.Combine(folder, File);
-        if (!System.IO.File.Exists(path))
-            throw new Refusal($"There is no {File} in {folder}. Go to the folder of a service that `dotnet new prodapi` wrote, or write one: prodapi link --version VERSION.");
-        return Parse(System.IO.File.ReadAllText(path));
+        return System.IO.File.Exists(path)
+            ? Parse(System.IO.File.ReadAllText(path))
+            : throw new Refusal($"There is no {File} in {folder}. Go to the folder of a service that `dotnet new prodapi` wrote, or write one: prodapi link --version VERSION.");
     }
 
+    /// <exception cref="Refusal">It is no record.</exception>
     public static Record Parse(string text)
     {
         try
         {
-            var json = JsonNode.Parse(text, documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true })!.AsObject();
-            string Text(string name) => json[name] is JsonValue value && value.TryGetValue<string>(out var found) ? found : throw new Refusal($"{File} has no text \"{name}\": take it from the history of the file.");
-            if (!NuGetVersion.TryParse(Text("version"), out var version))
-                throw new Refusal($"{File}: \"{Text("version")}\" is no version.");
-            var options = json["options"]?.AsObject().ToDictionary(option => option.Key, option => option.Value!.ToString()) ?? throw new Refusal($"{File} has no \"options\": take them from the history of the file.");
-            return new(Text("package"), Text("template"), version, Text("name"), new(options, StringComparer.Ordinal), [.. json["keep"]?.AsArray().Select(each => each!.ToString()) ?? []]);
+            var json = JsonNode.Parse(text, documentOptions: Lenient)!.AsObject();
+            string Text(string name) => json[name]?.GetValue<string>() ?? throw new FormatException($"there is no \"{name}\"");
+            var version = NuGetVersion.TryParse(Text("version"), out var parsed) ? parsed : throw new FormatException($"\"{Text("version")}\" is no version");
+            var options = json["options"]?.AsObject().ToDictionary(option => option.Key, option => $"{option.Value}") ?? throw new FormatException("there are no \"options\"");
+            return new(Text("package"), Text("template"), version, Text("name"), options, [.. json["keep"]?.AsArray().Select(pattern => pattern!.GetValue<string>()) ?? []]);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or FormatException)
         {
-            throw new Refusal($"{File} is no JSON of the form that the template writes: {e.Message}");
+            throw new Refusal($"{File} is not as the template writes it: {e.Message.TrimEnd('.')}. Take it from its history: git log -- {File}.");
         }
     }
+
+    /// <summary>Whether both say the same about what was generated.</summary>
+    public bool HasAnswersOf(Record other) => Name == other.Name && Options.Count == other.Options.Count && !Options.Except(other.Options).Any();
 }

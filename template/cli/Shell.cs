@@ -5,8 +5,9 @@ namespace ProductionTemplate.Cli;
 /// <summary>A program that is run to its end, with nothing to answer it.</summary>
 internal static class Shell
 {
+    /// <exception cref="OperationCanceledException">It was stopped: by us, or by the Ctrl-C that the terminal gives to all of its programs.</exception>
     public static async Task<(int ExitCode, string Output, string Error)> RunAsync(
-        string folder, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null, string? input = null, CancellationToken cancellation = default)
+        string folder, string program, IEnumerable<string> arguments, CancellationToken cancellation, IReadOnlyDictionary<string, string>? environment = null, string? input = null)
     {
         var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (key, value) in environment ?? new Dictionary<string, string>())
@@ -19,6 +20,6 @@ internal static class Shell
         process.StandardInput.Close();
         await process.WaitForExitAsync(CancellationToken.None);
         cancellation.ThrowIfCancellationRequested();
-        return (process.ExitCode, await output, await error);
+        return process.ExitCode == 130 ? throw new OperationCanceledException() : (process.ExitCode, await output, await error);
     }
 }

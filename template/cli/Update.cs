@@ -9,95 +9,107 @@ namespace ProductionTemplate.Cli;
 /// </summary>
 internal static class Update
 {
+    /// <summary>How the subject of a commit begins that changes answers and nothing else of the record.</summary>
+    public const string ChangeOptions = "Change options of ";
+
     /// <returns>The exit code: 0 done, 1 there are conflicts to resolve.</returns>
     public static async Task<int> RunAsync(string folder, NuGetVersion? to, IReadOnlyDictionary<string, string> answers, Packages packages, IAnsiConsole console, CancellationToken cancellation)
     {
         var record = Record.Read(folder);
         var repository = await Repository.OpenAsync(folder, cancellation);
-        await repository.GuardAsync();
-        to ??= (await packages.VersionsAsync(record.Package)).LastOrDefault(version => !version.IsPrerelease || record.Version.IsPrerelease) ?? record.Version;
-        if (to < record.Version)
-            throw new Refusal($"This service has version {record.Version} already. An older one is no update: take the commit back that brought it.");
-        var options = new SortedDictionary<string, string>(record.Options, StringComparer.Ordinal);
-        foreach (var (option, value) in answers)
-            options[option] = value;
-        if (to == record.Version && options.SequenceEqual(record.Options))
+        await repository.GuardAsync(record);
+        var next = record with { Version = to ?? await packages.LatestAsync(record), Options = new Dictionary<string, string>([.. record.Options.ExceptBy(answers.Keys, option => option.Key), .. answers]) };
+        if (next.Version < record.Version)
+            throw new Refusal($"This service has version {record.Version}, and {next.Version} is older. To go back, take the commit back that brought the newer one: git revert COMMIT.");
+        if (next.Version == record.Version && next.HasAnswersOf(record))
         {
-            console.WriteLine($"Nothing to do: this service has version {to} already.");
+            console.WriteLine($"Nothing to do: this service has version {record.Version} already.");
             return 0;
         }
 
-        var work = Directory.CreateTempSubdirectory("prodapi-").FullName;
-        try
+        return await InWorkFolderAsync(async work =>
         {
-            var (old, @new) = (Path.Combine(work, "old"), Path.Combine(work, "new"));
-            string @base = "", target = "";
-            await console.Status().StartAsync($"Writing {record.Version} …", async status =>
+            var (@base, target) = ("", "");
+            await console.Status().StartAsync($"Writing {record.Version} and {next.Version} …", async status =>
             {
-                await packages.GenerateAsync(record, record.Version, old);
-                status.Status($"Writing {to} …");
-                await packages.GenerateAsync(record with { Version = to, Options = options }, record.Version, @new);
+                var (old, @new) = (Path.Combine(work, "old"), Path.Combine(work, "new"));
+                await Task.WhenAll(packages.GenerateAsync(record, record.Version, old), packages.GenerateAsync(next, record.Version, @new));
                 status.Status("Comparing …");
                 @base = await repository.CommitAsync(await repository.StoreAsync(old, record.Keep), $"{record.Package} {record.Version}");
-                target = await repository.CommitAsync(await repository.StoreAsync(@new, record.Keep), Message(record, to, answers), @base);
+                target = await repository.CommitAsync(await repository.StoreAsync(@new, record.Keep), Subject(record, next), @base);
             });
-            var conflicts = await repository.CherryPickAsync(target);
-            if (conflicts is null)
-            {
-                console.WriteLine("Nothing to do: the service has all of it already.");
-                return 0;
-            }
-            await SayAsync(repository, console, @base, target, conflicts, record, to);
-            return conflicts.Count == 0 ? 0 : 1;
-        }
-        finally
-        {
-            Directory.Delete(work, recursive: true);
-        }
+            var picked = await repository.CherryPickAsync(target);
+            await TellAsync(repository, console, @base, target, picked);
+            return picked.Conflicts.Count == 0 ? 0 : 1;
+        });
     }
 
-    /// <summary>What the service has that its version of the template did not write, and the other way round.</summary>
+    /// <summary>What the service has that its version of the template did not write, and the other way round, as git shows it.</summary>
     public static async Task<string> DiffAsync(string folder, Packages packages, string[] arguments, CancellationToken cancellation)
     {
         var record = Record.Read(folder);
         var repository = await Repository.OpenAsync(folder, cancellation);
-        var work = Directory.CreateTempSubdirectory("prodapi-").FullName;
+        return await InWorkFolderAsync(async work =>
+        {
+            await packages.GenerateAsync(record, record.Version, Path.Combine(work, "old"));
+            return await repository.GitAsync(["diff", .. arguments, await repository.StoreAsync(Path.Combine(work, "old"), []), "--", repository.Below]);
+        });
+    }
+
+    /// <summary>Writes the record of a service that has none.</summary>
+    public static async Task LinkAsync(string folder, Record record, Packages packages)
+    {
+        if (File.Exists(Path.Combine(folder, Record.File)))
+            throw new Refusal($"There is a {Record.File} already.");
+        await InWorkFolderAsync(async work =>
+        {
+            await packages.GenerateAsync(record, record.Version, Path.Combine(work, "old"));
+            File.Copy(Path.Combine(work, "old", Record.File), Path.Combine(folder, Record.File));
+            return 0;
+        });
+    }
+
+    private static async Task<T> InWorkFolderAsync<T>(Func<string, Task<T>> work)
+    {
+        var folder = Directory.CreateTempSubdirectory("prodapi-").FullName;
         try
         {
-            var old = Path.Combine(work, "old");
-            await packages.GenerateAsync(record, record.Version, old);
-            return await repository.GitAsync(["diff", .. arguments, await repository.StoreAsync(old, record.Keep), "HEAD", "--", $":(top){repository.Prefix}"]);
+            return await work(folder);
         }
         finally
         {
-            Directory.Delete(work, recursive: true);
+            Directory.Delete(folder, recursive: true);
         }
     }
 
-    private static string Message(Record record, NuGetVersion to, IReadOnlyDictionary<string, string> answers) =>
-        (to == record.Version ? $"Change options of {record.Package} {to}" : $"Update {record.Package} from {record.Version} to {to}")
-        + (answers.Count == 0 ? "" : "\n\n" + string.Join('\n', answers.Select(answer => $"{answer.Key}: {answer.Value}")));
-
-    private static async Task SayAsync(Repository repository, IAnsiConsole console, string @base, string target, IReadOnlyList<string> conflicts, Record record, NuGetVersion to)
+    private static string Subject(Record record, Record next)
     {
+        var answers = string.Join(", ", next.Options.Except(record.Options).Select(option => $"{option.Key}={option.Value}"));
+        return next.Version == record.Version ? $"{ChangeOptions}{record.Package}: {answers}" : $"Update {record.Package} from {record.Version} to {next.Version}{(answers.Length > 0 ? $", with {answers}" : "")}";
+    }
+
+    private static async Task TellAsync(Repository repository, IAnsiConsole console, string @base, string target, Picked picked)
+    {
+        var ours = await repository.NamesAsync("diff", "--name-only", "-z", "--no-renames", "--diff-filter=MDT", @base, picked.Conflicts.Count == 0 ? "HEAD^" : "HEAD", "--", repository.Below);
         var theirs = await repository.NamesAsync("diff", "--name-only", "-z", "--no-renames", @base, target);
-        var ours = await repository.NamesAsync("diff", "--name-only", "-z", "--no-renames", "--diff-filter=MDT", @base, "HEAD" + (conflicts.Count == 0 ? "~" : ""), "--", $":(top){repository.Prefix}");
-        var table = new Table().Border(TableBorder.None).HideHeaders().AddColumns("files", "what").Expand();
-        void Row(IEnumerable<string> files, string what)
+        var open = picked.Conflicts.Concat(picked.Deleted);
+        var table = new Table().Border(TableBorder.None).HideHeaders().AddColumns("files", "what became of them");
+        foreach (var (files, what) in new[]
         {
-            if (files.Count() is > 0 and var count)
-                table.AddRow($"{count}", Markup.Escape(what));
+            (theirs.Except(ours).Except(open), "taken from the template"),
+            (theirs.Intersect(ours).Except(open), "merged: changed by you and by the template"),
+            (ours.Except(theirs).Except(open), "left alone: changed by you alone"),
+            (picked.Deleted, "left deleted: deleted by you, changed by the template"),
+            (picked.Conflicts, "in conflict: changed by both in one place"),
+        }.Where(row => row.Item1.Any()))
+        {
+            table.AddRow($"[bold]{files.Count()}[/]", what);
         }
-        Row(theirs.Except(ours).Except(conflicts), "taken from the template");
-        Row(theirs.Intersect(ours).Except(conflicts), "merged: changed by you and by the template");
-        Row(conflicts, "in conflict: changed by both in the same place");
-        Row(ours.Except(theirs), "left alone: changed by you alone");
-        console.MarkupLine(record.Version == to ? "The options are changed." : $"[bold]{record.Version} → {to}[/]");
         console.Write(table);
-        foreach (var file in conflicts)
-            console.WriteLine($"  {file}");
-        console.WriteLine(conflicts.Count == 0
-            ? "It is one commit on your branch. Next: build it and run its tests. To take it back: git reset --hard HEAD~"
-            : "Resolve them (git mergetool, or your editor), then: git add -A && git cherry-pick --continue. To take all back: git cherry-pick --abort");
+        foreach (var file in open)
+            Console.WriteLine($"  {file}");
+        console.WriteLine(picked.Conflicts.Count == 0
+            ? "It is one commit on your branch. Next: build it, and run its tests. To take it back: git reset --hard HEAD^"
+            : "Resolve them (git mergetool, or in your editor), then: git add -A && git cherry-pick --continue. To take all back: git cherry-pick --abort");
     }
 }
