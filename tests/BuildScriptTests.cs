@@ -21,7 +21,7 @@ public class BuildScriptTests(TemplatePackage package)
         var (succeeded, output) = await RunAsync("deploy");
 
         succeeded.Should().BeFalse();
-        output.Should().Contain("\"run,test,pack,matrix,bench\"");
+        output.Should().Contain("\"run,test,pack,tool,matrix,bench\"");
     }
 
     [Fact]

@@ -18,7 +18,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         var update = await user.UpdateAsync("--to", "2.0.0");
 
         Tree.Hashes(user.Folder).Where(line => !line.StartsWith(".git/", StringComparison.Ordinal)).Should().Equal(Tree.Hashes(fresh));
-        (await user.GitAsync("log", "-1", "--format=%s%n%an")).Should().Be("Update ProductionTemplate from 1.0.0 to 2.0.0, with port=7001\nAnn");
+        (await user.GitAsync("log", "-1", "--format=%s%n%an")).Should().Be("Update ProductionTemplate from 1.0.0 to 2.0.0\nAnn");
         update.Output.Should().MatchRegex("\\d+ +taken from the template").And.NotContain("conflict").And.NotContain("merged");
         Directory.GetFileSystemEntries(user.Temporary, "prodapi-*").Should().BeEmpty();
         await BuildAsync(user, always: true);
@@ -36,7 +36,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
 
         user.Read("src/Shop/Services/Catalogue.cs").Should().NotContain(TemplateVersions.OldLine).And.Contain(Mine);
         File.Exists(user.PathOf("src/Shop/Services/ProductService.cs")).Should().BeFalse();
-        update.Output.Should().MatchRegex("1 +merged");
+        (await File.ReadAllTextAsync(Path.Combine(Repository.Root, "README.md"), TestContext.Current.CancellationToken)).Should().Contain(update.Output, "it shows what an update prints");
         await BuildAsync(user);
     }
 
@@ -95,7 +95,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         var update = await user.RunAsync("update", "--to", "2.0.0");
 
         update.MustFail(1, "git cherry-pick --continue");
-        update.Output.Should().MatchRegex("1 +in conflict").And.MatchRegex("(?m)^  README.md$");
+        update.Output.Should().MatchRegex("1 +in conflict").And.MatchRegex("(?m)^ +README.md$");
         user.Read("README.md").Should().Contain("<<<<<<< ");
         user.Write("README.md", Mine + "\n");
         await user.GitAsync("add", "--all");
@@ -125,6 +125,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
     public async Task A_resource_that_was_added_stands()
     {
         var user = await versions.NewAsync();
+        (await Command.RunAsync(user.Folder, "dotnet restore src/Shop")).MustSucceed(); // where the template of a resource looks for its project
         (await package.NewFeatureAsync(user.Folder, "-n", "Invoice", "-o", "src/Shop")).MustSucceed();
         await user.CommitAsync("Add invoices");
         var invoices = await user.GitAsync("show", "--name-only", "--format=");

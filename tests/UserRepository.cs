@@ -7,6 +7,8 @@ internal sealed class UserRepository(TemplatePackage package, TemplateVersions v
 {
     private readonly Dictionary<string, string> _environment = new(package.NewHome()) { ["GIT_CONFIG_NOSYSTEM"] = "1", ["TMPDIR"] = package.NewFolder() };
 
+    public IReadOnlyDictionary<string, string> Environment => _environment;
+
     public string Root => root;
 
     public string Folder => folder;

@@ -73,7 +73,7 @@ internal sealed class Packages(string? source, CancellationToken cancellation)
                 continue;
             translated.Remove(change.Option);
             foreach (var (option, other) in change.Becomes)
-                translated[option] = other.Replace("{value}", value, StringComparison.Ordinal);
+                translated.TryAdd(option, other.Replace("{value}", value, StringComparison.Ordinal)); // unless it is given under its new name
         }
         return translated;
     }

@@ -110,12 +110,15 @@ internal sealed class Repository
         {
             // Not stopped halfway by us: it takes a moment, and a git that is killed leaves locks behind.
             var (exitCode, _, error) = await PickAsync("-c", "merge.renames=true", "-c", "merge.directoryRenames=true", "-c", "merge.renameLimit=5000", "cherry-pick", commit);
-            var unmerged = (await NamesAsync("ls-files", "--unmerged", "-z")).Select(line => line.Split(' ', '\t')).ToLookup(parts => parts[^1], parts => parts[2]);
-            List<string> deleted = [.. unmerged.Where(stages => stages.Order().SequenceEqual(["1", "3"])).Select(stages => stages.Key)];
-            List<string> conflicts = [.. unmerged.Select(stages => stages.Key).Except(deleted)];
-            if (deleted.Count > 0)
+            // Lines "mode id stage TAB path": 1 is the old version, 2 the user's, 3 the new one.
+            var unmerged = (await NamesAsync("ls-files", "--unmerged", "-z")).Select(line => line.Split(' ', '\t')).ToLookup(parts => parts[^1], parts => (Id: parts[1], Stage: parts[2]));
+            List<string> deleted = [.. unmerged.Where(file => file.Select(version => version.Stage).Order().SequenceEqual(["1", "3"])).Select(file => file.Key)];
+            // Given up by the template, and at most moved by the user.
+            List<string> gone = [.. unmerged.Where(file => file.Select(version => version.Stage).Order().SequenceEqual(["1", "2"]) && file.First().Id == file.Last().Id).Select(file => file.Key)];
+            List<string> conflicts = [.. unmerged.Select(file => file.Key).Except(deleted).Except(gone)];
+            if (deleted.Count + gone.Count > 0)
             {
-                await GitAsync(["rm", "--quiet", "--", .. deleted.Select(path => $":(top,literal){path}")]);
+                await GitAsync(["rm", "--quiet", "--", .. deleted.Concat(gone).Select(path => $":(top,literal){path}")]);
                 if (conflicts.Count == 0)
                     (exitCode, _, error) = await PickAsync("-c", "core.editor=true", "cherry-pick", "--continue");
             }

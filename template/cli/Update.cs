@@ -93,7 +93,6 @@ internal static class Update
         var ours = await repository.NamesAsync("diff", "--name-only", "-z", "--no-renames", "--diff-filter=MDT", @base, picked.Conflicts.Count == 0 ? "HEAD^" : "HEAD", "--", repository.Below);
         var theirs = await repository.NamesAsync("diff", "--name-only", "-z", "--no-renames", @base, target);
         var open = picked.Conflicts.Concat(picked.Deleted);
-        var table = new Table().Border(TableBorder.None).HideHeaders().AddColumns("files", "what became of them");
         foreach (var (files, what) in new[]
         {
             (theirs.Except(ours).Except(open), "taken from the template"),
@@ -103,11 +102,10 @@ internal static class Update
             (picked.Conflicts, "in conflict: changed by both in one place"),
         }.Where(row => row.Item1.Any()))
         {
-            table.AddRow($"[bold]{files.Count()}[/]", what);
+            console.MarkupLine($"[bold]{files.Count(),5}[/]  {what}");
         }
-        console.Write(table);
         foreach (var file in open)
-            Console.WriteLine($"  {file}");
+            Console.WriteLine($"       {file}");
         console.WriteLine(picked.Conflicts.Count == 0
             ? "It is one commit on your branch. Next: build it, and run its tests. To take it back: git reset --hard HEAD^"
             : "Resolve them (git mergetool, or in your editor), then: git add -A && git cherry-pick --continue. To take all back: git cherry-pick --abort");
