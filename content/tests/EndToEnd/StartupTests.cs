@@ -163,6 +163,7 @@ public sealed class StartupTests
         await using var site = await Site.CreateAsync();
         await using var service = await site.ServeAsync($"Management__Port={FreePort()}");
         using var http = site.Client(service);
+        await service.LineAsync(line => line.Text("message")?.StartsWith("Application started", StringComparison.Ordinal) == true);
         var addresses = service.Log.Where(line => line.Is("ListeningOnAddress")).Select(line => new Uri(line.Text("address")!.Replace("[::]", "127.0.0.1", StringComparison.Ordinal))).ToList();
         addresses.Should().HaveCount(2);
 

@@ -65,7 +65,7 @@ internal abstract class Server : IAsyncDisposable
         _process = Launch(Command);
         for (var watch = Stopwatch.StartNew(); !await AnswersAsync(); await Task.Delay(20))
         {
-            if (_process.HasExited || watch.Elapsed > TimeSpan.FromSeconds(60))
+            if (_process.HasExited || watch.Elapsed > TimeSpan.FromSeconds(120)) // far away: a busy machine takes its time
                 throw new InvalidOperationException($"{GetType().Name} did not start:\n{Log}");
         }
     }

@@ -14,7 +14,7 @@ public sealed class DataFaultTests(FleetServers servers) : IClassFixture<FleetSe
     {
         await using var fleet = await servers.FleetAsync();
         await using var api = await fleet.ServeApiAsync();
-        await using var worker = await fleet.ServeWorkerAsync("Jobs__BackoffSeconds=0.5");
+        await using var worker = await fleet.ServeWorkerAsync("Jobs__BackoffSeconds=0.5", "Jobs__TimeoutSeconds=15"); // and a lease of 30 s: what ran when it was killed comes again once that is over
         using var http = fleet.Site.Client(api);
         var (accepted, refused) = (new ConcurrentBag<string>(), new ConcurrentBag<HttpStatusCode>());
         var placing = Enumerable.Range(0, 8).Select(_ => PlaceAsync()).ToList();

@@ -16,7 +16,7 @@ public sealed class DataFaultTests
     public async Task Jobs_outlive_a_database_that_is_killed_none_lost_and_none_done_twice()
     {
         await using var fleet = await servers.FleetAsync();
-        await using var worker = await fleet.ServeWorkerAsync("Jobs__BackoffSeconds=0.5");
+        await using var worker = await fleet.ServeWorkerAsync("Jobs__BackoffSeconds=0.5", "Jobs__TimeoutSeconds=15"); // and a lease of 30 s: what ran when it was killed comes again once that is over
         fleet.Site.Provider.Answering = Provider.ApproveAfter(() => Task.Delay(20));
         var keys = await fleet.PlaceAsync(worker, 500);
 
