@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http.Features.Authentication;
 
 namespace Storefront.Entry;
 
@@ -14,7 +15,7 @@ internal static partial class AccessLog
             //#if (auth == "jwt")
             var caller = new Caller();
             http.Features.Set(caller);
-            using var scope = logger.BeginScope(caller);
+            using var scope = http.HasToken() ? logger.BeginScope(caller) : null;
             //#endif
             try
             {
@@ -28,7 +29,7 @@ internal static partial class AccessLog
                     var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint; // which takes it away
                     var route = (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)";
                     var time = Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1);
-                    Answered(logger, http.Request.Method, route, status, time, http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString());
+                    Answered(logger, http.Request.Method, route, status, time, http.UserId(), http.Connection.RemoteIpAddress?.ToString());
                 }
             }
         });
@@ -38,8 +39,8 @@ internal static partial class AccessLog
     /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
     public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
     {
-        if (http.User.FindFirst("sub") is { } user)
-            http.Features.Get<Caller>()!.Add(new("UserId", user.Value));
+        if (http.UserId() is { } user)
+            http.Features.Get<Caller>()!.Add(new("UserId", user));
         return next(http);
     });
 
@@ -47,6 +48,9 @@ internal static partial class AccessLog
     private sealed class Caller : List<KeyValuePair<string, object?>>;
 
     //#endif
+    /// <summary>Null for nobody, for whom <see cref="HttpContext.User"/> would make an object.</summary>
+    public static string? UserId(this HttpContext http) => http.Features.Get<IHttpAuthenticationFeature>()?.User?.FindFirst("sub")?.Value;
+
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
     public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too
 

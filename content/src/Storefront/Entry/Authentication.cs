@@ -41,7 +41,6 @@ internal static class Authentication
             jwt.AutomaticRefreshInterval = TimeSpan.FromMinutes(5); // so long a key counts that the issuer has withdrawn
             jwt.Events = new()
             {
-                OnMessageReceived = known.FindAsync,
                 OnTokenValidated = valid =>
                 {
                     if (valid.SecurityToken is JsonWebToken token && !token.TryGetHeaderValue<object>("crit", out _))
@@ -74,6 +73,28 @@ internal static class Authentication
                 context.User.FindAll("scope").Any(claim => claim.Value.Split(' ').Contains(scope)))); // one claim with spaces, or many
         }
     }
+
+    /// <summary>
+    /// The framework's handlers are made anew for each request, and a chain of tasks around them: only for a token that is not known,
+    /// and for an endpoint that asks who is there.
+    /// </summary>
+    public static void UseTokens(this WebApplication app)
+    {
+        ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true; // else the host puts its own before all the rest
+        var (known, jwt) = (app.Services.GetRequiredService<TokenCache>(), app.Services.GetRequiredService<IOptionsMonitor<JwtBearerOptions>>());
+        app.UseWhen(http => http.HasToken() && !known.Recognize(http, jwt.Get(JwtBearerDefaults.AuthenticationScheme)), unknown => unknown.UseAuthentication());
+    }
+
+    public static void UsePolicies(this WebApplication app)
+    {
+        ((IApplicationBuilder)app).Properties["__AuthorizationMiddlewareSet"] = true;
+        app.UseWhen(http => !IsOpen(http.GetEndpoint()!.Metadata), guarded => guarded.UseAuthorization());
+    }
+
+    public static bool HasToken(this HttpContext http) => http.Request.Headers.Authorization.Count > 0;
+
+    /// <summary>Where an endpoint has a policy too, the framework insists on looking at both itself.</summary>
+    private static bool IsOpen(EndpointMetadataCollection endpoint) => endpoint.GetMetadata<IAllowAnonymous>() is not null && endpoint.GetMetadata<IAuthorizeData>() is null;
 
     /// <summary>Without the keys of the issuer every token looks wrong: then the issuer has failed, not the caller.</summary>
     /// <returns>How many keys it has: none where there is no issuer, as in Development.</returns>
