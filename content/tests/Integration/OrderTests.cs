@@ -107,6 +107,23 @@ public class OrderTests(SharedHost shared)
     }
 
     [Fact]
+    [Trait("Readiness", "43")]
+    public async Task The_first_answer_stays_though_its_products_cannot_be_sold_together_any_more()
+    {
+        var (client, sku, key) = (shared.Host.Client("u"), await shared.Host.CreateProductAsync("""{"name":"Mug","price":{"amount":100,"currency":"EUR"}}"""), Testing.NewName());
+        var both = $$"""{"items":[{"sku":"COFFEE-1KG","quantity":1},{"sku":"{{sku}}","quantity":1}]}""";
+        var order = await client.PlaceAsync(both, key);
+        using var changed = await shared.Host.Client("u").SendAsync(Api.Put(sku, """{"name":"Mug","price":{"amount":100,"currency":"USD"}}""", "\"1\""));
+        changed.EnsureSuccessStatusCode();
+
+        var again = await client.PlaceAsync(both, key);
+        using var other = await client.SendAsync(Api.Order(both, Testing.NewName()));
+
+        again.ToJsonString().Should().Be(order.ToJsonString());
+        await other.ShouldBeProblemAsync(422);
+    }
+
+    [Fact]
     public async Task What_the_provider_declines_is_declined()
     {
         await using var host = await TestHost.StartAsync(settings: ("Orders:CancelWindowSeconds", "0"));

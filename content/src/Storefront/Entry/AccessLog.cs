@@ -14,7 +14,7 @@ internal static partial class AccessLog
             //#if (auth == "jwt")
             var caller = new Caller();
             http.Features.Set(caller);
-            using var scope = logger.BeginScope(caller);
+            using var scope = http.HasToken() ? logger.BeginScope(caller) : null;
             //#endif
             try
             {
@@ -28,7 +28,7 @@ internal static partial class AccessLog
                     var endpoint = http.GetEndpoint() ?? http.Features.Get<IExceptionHandlerFeature>()?.Endpoint; // which takes it away
                     var route = (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)";
                     var time = Math.Round(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 1);
-                    Answered(logger, http.Request.Method, route, status, time, http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString());
+                    Answered(logger, http.Request.Method, route, status, time, http.UserId(), http.Connection.RemoteIpAddress?.ToString());
                 }
             }
         });
@@ -38,10 +38,13 @@ internal static partial class AccessLog
     /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
     public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
     {
-        if (http.User.FindFirst("sub") is { } user)
+        if (http.HasToken() && http.User.FindFirst("sub") is { } user)
             http.Features.Get<Caller>()!.Add(new("UserId", user.Value));
         return next(http);
     });
+
+    /// <summary>Null for nobody, and until the token is read.</summary>
+    public static string? UserId(this HttpContext http) => http.Features.Get<Caller>() is [var user, ..] ? (string?)user.Value : null;
 
     /// <summary>A copy of what the request knows, as its context is used again for others. A list, as that is read without an enumerator.</summary>
     private sealed class Caller : List<KeyValuePair<string, object?>>;

@@ -2,6 +2,7 @@ using System.Reflection;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.Extensions.Configuration.UserSecrets;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -41,7 +42,6 @@ internal static class Authentication
             jwt.AutomaticRefreshInterval = TimeSpan.FromMinutes(5); // so long a key counts that the issuer has withdrawn
             jwt.Events = new()
             {
-                OnMessageReceived = known.FindAsync,
                 OnTokenValidated = valid =>
                 {
                     if (valid.SecurityToken is JsonWebToken token && !token.TryGetHeaderValue<object>("crit", out _))
@@ -73,7 +73,31 @@ internal static class Authentication
             authorization.AddPolicy(scope, policy => policy.Combine(anyCaller).RequireAssertion(context =>
                 context.User.FindAll("scope").Any(claim => claim.Value.Split(' ').Contains(scope)))); // one claim with spaces, or many
         }
+
+        // The framework makes these anew for each request, though they keep nothing of it. So an IAuthorizationHandler must be a singleton, too.
+        var stateless = builder.Services.Where(each => each is { Lifetime: ServiceLifetime.Transient, ImplementationType.Namespace: "Microsoft.AspNetCore.Authorization" or "Microsoft.AspNetCore.Authorization.Policy" }).ToList();
+        stateless.ForEach(each => builder.Services.Replace(new(each.ServiceType, each.ImplementationType!, ServiceLifetime.Singleton)));
     }
+
+    /// <summary>
+    /// The framework's handlers are made anew for each request, and a chain of tasks around them: only for a token that is not known,
+    /// and for an endpoint that asks who is there.
+    /// </summary>
+    public static void UseTokens(this WebApplication app)
+    {
+        ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true; // else the host puts its own before all the rest
+        var (known, jwt) = (app.Services.GetRequiredService<TokenCache>(), app.Services.GetRequiredService<IOptionsMonitor<JwtBearerOptions>>());
+        app.UseWhen(http => http.HasToken() && !known.Recognize(http, jwt.Get(JwtBearerDefaults.AuthenticationScheme)), unknown => unknown.UseAuthentication());
+    }
+
+    /// <summary>Where an open endpoint has a policy too, the framework insists on looking at both itself.</summary>
+    public static void UsePolicies(this WebApplication app)
+    {
+        ((IApplicationBuilder)app).Properties["__AuthorizationMiddlewareSet"] = true;
+        app.UseWhen(http => http.GetEndpoint()!.Metadata is var its && (its.GetMetadata<IAllowAnonymous>() is null || its.GetMetadata<IAuthorizeData>() is not null), guarded => guarded.UseAuthorization());
+    }
+
+    public static bool HasToken(this HttpContext http) => http.Request.Headers.Authorization.Count > 0;
 
     /// <summary>Without the keys of the issuer every token looks wrong: then the issuer has failed, not the caller.</summary>
     /// <returns>How many keys it has: none where there is no issuer, as in Development.</returns>

@@ -6,9 +6,6 @@ namespace Storefront.Entry;
 /// <summary>The share of one caller in this process.</summary>
 internal class CallerLimiter(TokenBucketRateLimiterOptions options, Counter<long> decisions) : ReplenishingRateLimiter
 {
-    /// <summary>How many requests the caller may still make at once.</summary>
-    public static readonly MetadataName<long> Left = MetadataName.Create<long>("LEFT");
-
     protected static readonly RateLimitLease Unasked = new Lease(false, TimeSpan.Zero, 0);
 
     private readonly TokenBucketRateLimiter _local = new(options);
@@ -47,15 +44,20 @@ internal class CallerLimiter(TokenBucketRateLimiterOptions options, Counter<long
         return new Lease(lease.IsAcquired, lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : TimeSpan.Zero, _local.GetStatistics()!.CurrentAvailablePermits);
     }
 
-    protected sealed class Lease(bool allowed, TimeSpan wait, long left) : RateLimitLease
+    public sealed class Lease(bool allowed, TimeSpan wait, long left) : RateLimitLease
     {
+        public TimeSpan Wait => wait;
+
+        /// <summary>How many requests the caller may still make at once.</summary>
+        public long Left => left;
+
         public override bool IsAcquired => allowed;
 
-        public override IEnumerable<string> MetadataNames => allowed ? [Left.Name] : [Left.Name, MetadataName.RetryAfter.Name];
+        public override IEnumerable<string> MetadataNames => allowed ? [] : [MetadataName.RetryAfter.Name];
 
         public override bool TryGetMetadata(string metadataName, out object? metadata)
         {
-            metadata = metadataName == Left.Name ? left : metadataName == MetadataName.RetryAfter.Name && !allowed ? wait : null;
+            metadata = !allowed && metadataName == MetadataName.RetryAfter.Name ? wait : null;
             return metadata is not null;
         }
     }

@@ -138,7 +138,7 @@ public sealed record ShutdownSettings
 internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownSettings settings, TimeProvider clock, ILogger<Drain> logger)
     : IHostedLifecycleService, IHealthCheck
 {
-    private bool IsDraining => lifetime.ApplicationStopping.IsCancellationRequested;
+    public bool IsDraining => lifetime.ApplicationStopping.IsCancellationRequested;
 
     public Task StoppingAsync(CancellationToken cancellationToken)
     {
@@ -148,13 +148,6 @@ internal sealed partial class Drain(IHostApplicationLifetime lifetime, ShutdownS
 
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
         Task.FromResult(IsDraining ? HealthCheckResult.Unhealthy("The instance is shutting down.") : HealthCheckResult.Healthy());
-
-    public Task CloseConnectionsAsync(HttpContext http, RequestDelegate next)
-    {
-        if (!HttpProtocol.IsHttp2(http.Request.Protocol))
-            http.Response.OnStarting(() => Task.FromResult(IsDraining ? http.Response.Headers.Connection = "close" : default)); // also for what began before the signal
-        return next(http);
-    }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -10,7 +10,7 @@ internal static class InputGuard
     {
         if (!http.Request.Path.StartsWithSegments("/v1"))
             return next(http);
-        if (!Acceptable(http.Request.GetTypedHeaders().Accept))
+        if (http.Request.Headers.Accept.Count > 0 && !Acceptable(http.Request.GetTypedHeaders().Accept))
             return http.WriteProblemAsync(StatusCodes.Status406NotAcceptable, "The service answers in application/json.");
         if (MediaTypeHeaderValue.TryParse(http.Request.ContentType, out var media) && media.Parameters.Count > 0)
         {
@@ -18,7 +18,7 @@ internal static class InputGuard
                 return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
             http.Request.ContentType = media.MediaType.Value; // the framework fails on a charset in quotes
         }
-        if (http.Request.Query.FirstOrDefault(field => field.Value.Count > 1 || field.Value.ToString().Any(char.IsControl)).Key is { } name)
+        if (http.Request.QueryString.HasValue && http.Request.Query.FirstOrDefault(field => field.Value.Count > 1 || field.Value.ToString().Any(char.IsControl)).Key is { } name)
             return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
         return next(http);
     });

@@ -33,6 +33,9 @@ public sealed record LimitSettings
     public int Burst { get; init; } = 200;
 }
 
+/// <summary>What the answer says of it: an error on the way takes away fields that are set at once, so they are set last.</summary>
+internal sealed record CallerShare(string Policy, string Limit);
+
 /// <summary>Every request has a size, a time, and a share.</summary>
 internal static class Limits
 {
@@ -51,36 +54,38 @@ internal static class Limits
         builder.Services.AddRateLimiter();
         builder.Services.AddOptions<RateLimiterOptions>().Configure<IServiceProvider>((limiter, provider) =>
         {
-            limiter.GlobalLimiter = PartitionedRateLimiter.CreateChained(Concurrency(settings), new Priced(PerCaller(settings, provider), settings));
-            limiter.OnRejected = (rejected, _) =>
-            {
-                // Only the limiter of a caller knows when to come back; the one of all callers means that the service is full.
-                return new ValueTask(rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait)
-                    ? RefuseAsync(rejected.HttpContext, StatusCodes.Status429TooManyRequests, wait, "Too many requests of one caller.")
-                    : RefuseAsync(rejected.HttpContext, StatusCodes.Status503ServiceUnavailable, TimeSpan.Zero, "The service is full."));
-            };
+            limiter.GlobalLimiter = new Priced(PerCaller(settings, provider), settings);
+            limiter.OnRejected = (rejected, _) => new ValueTask(RefuseAsync(
+                rejected.HttpContext, StatusCodes.Status429TooManyRequests, rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : TimeSpan.Zero, "Too many requests of one caller."));
         });
     }
 
-    /// <summary>Takes on nothing more while memory is short: a process that is killed for it loses all that it has taken on.</summary>
+    /// <summary>Takes on nothing more while memory is short: a process that is killed for it loses all that it has taken on. Nor more than it can work on.</summary>
     public static void UseShedding(this WebApplication app)
     {
         var memory = app.Services.GetRequiredService<MemoryPressure>();
-        app.Use((http, next) => http.IsProbe() || !memory.IsHigh()
-            ? next(http)
-            : RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, TimeSpan.FromSeconds(5), "The service is short of memory."));
+        var places = new ConcurrencyLimiter(new() { PermitLimit = app.Configuration.Read<LimitSettings>("Limits").ConcurrentRequests });
+        app.Use((http, next) =>
+        {
+            if (http.IsProbe())
+                return next(http);
+            if (memory.IsHigh())
+                return RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, TimeSpan.FromSeconds(5), "The service is short of memory.");
+            var place = places.AttemptAcquire();
+            if (!place.IsAcquired)
+                return RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, TimeSpan.Zero, "The service is full.");
+            http.Response.RegisterForDispose(place);
+            return next(http);
+        });
     }
 
     private static Task RefuseAsync(HttpContext http, int status, TimeSpan wait, string reason)
     {
-        http.Response.Headers.RetryAfter = Seconds(wait);
+        http.Response.Headers.RetryAfter = $"{Seconds(wait)}";
         return http.WriteProblemAsync(status, reason);
     }
 
-    private static string Seconds(TimeSpan wait) => Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-
-    private static PartitionedRateLimiter<HttpContext> Concurrency(LimitSettings settings) => ExceptProbes(_ => "all", key => RateLimitPartition.GetConcurrencyLimiter(
-        key, _ => new() { PermitLimit = settings.ConcurrentRequests }));
+    private static long Seconds(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
 
     //#if (cache == "redis")
     /// <summary>Over all instances where Redis is set, else in this process.</summary>
@@ -97,7 +102,7 @@ internal static class Limits
         var decisions = provider.GetRequiredService<IMeterFactory>().Create("Storefront.Limits").CreateCounter<long>(
             "limiter.decisions", description: "Of a caller's share, by limiter and decision (allowed, refused).");
         var limiter = Limiter; // one delegate for all requests
-        return ExceptProbes(Caller, key => RateLimitPartition.Get(key, limiter));
+        return PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe() ? RateLimitPartition.GetNoLimiter("") : RateLimitPartition.Get(Caller(http), limiter));
 
         RateLimiter Limiter(string caller) =>
             //#if (cache == "redis")
@@ -106,15 +111,12 @@ internal static class Limits
             new CallerLimiter(local, decisions);
     }
 
-    private static PartitionedRateLimiter<HttpContext> ExceptProbes(Func<HttpContext, string> key, Func<string, RateLimitPartition<string>> limiter) =>
-        PartitionedRateLimiter.Create<HttpContext, string>(http => http.IsProbe() ? RateLimitPartition.GetNoLimiter("") : limiter(key(http)));
-
     /// <summary>An IPv6 caller owns a /64 (RFC 6177): the single address would be a new caller each time.</summary>
     public static string Caller(HttpContext http)
     {
         var address = http.Connection.RemoteIpAddress ?? IPAddress.None;
         //#if (auth == "jwt")
-        if (http.User.FindFirst("sub")?.Value is { } user)
+        if (http.UserId() is { } user)
             return "user " + user;
         //#endif
         return address is { AddressFamily: System.Net.Sockets.AddressFamily.InterNetworkV6, IsIPv4MappedToIPv6: false }
@@ -142,15 +144,8 @@ internal static class Limits
 
         private RateLimitLease Said(HttpContext http, RateLimitLease lease)
         {
-            if (!lease.TryGetMetadata(CallerLimiter.Left, out var left))
-                return lease;
-            var wait = lease.TryGetMetadata(MetadataName.RetryAfter, out var retry) ? retry : Refill(settings, settings.Burst - left);
-            http.Response.OnStarting(static state => // an error on the way takes away what is set at once
-            {
-                var (answer, policy, limit) = ((HttpResponse, string, string))state;
-                (answer.Headers["RateLimit-Policy"], answer.Headers["RateLimit"]) = (policy, limit);
-                return Task.CompletedTask;
-            }, (http.Response, _policy, $"\"default\";r={left};t={Seconds(wait)}"));
+            if (lease is CallerLimiter.Lease share)
+                http.Features.Set(new CallerShare(_policy, $"\"default\";r={share.Left};t={Seconds(share.IsAcquired ? Refill(settings, settings.Burst - share.Left) : share.Wait)}"));
             return lease;
         }
     }

@@ -27,7 +27,7 @@ internal static class Pipeline
         builder.AddDocs();
         builder.AddStatusPage();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy =>
-            policy.WithOrigins(List(builder.Configuration, "Cors:Origins")).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
+            policy.WithOrigins(Origins(builder.Configuration)).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
         //#if (jobs != "none")
         builder.AddWorkers();
         //#endif
@@ -39,23 +39,23 @@ internal static class Pipeline
         app.UseAccessLog();
         app.UseSecurityEvents();
         app.UseSecurityHeaders();
-        app.Use(app.Services.GetRequiredService<Drain>().CloseConnectionsAsync);
         app.UseExceptionHandler();
         app.UseStatusCodePages();
         app.UseManagementPort();
         app.UseWhen(http => !http.IsProbe(), names => names.UseHostFiltering()); // probes call by address, or localhost
         app.UseRouting();
         app.UseRequestTimeouts();
-        app.UseCors();
+        if (Origins(app.Configuration).Length > 0)
+            app.UseCors();
         app.UseShedding();
         //#if (auth == "jwt")
-        app.UseAuthentication();
+        app.UseTokens();
         app.UseUserInLog();
         //#endif
         app.UseRateLimiter();
         app.Use(RefuseWhatIsNotThere);
         //#if (auth == "jwt")
-        app.UseAuthorization();
+        app.UsePolicies();
         //#endif
         app.UseInputGuard();
 
@@ -96,6 +96,8 @@ internal static class Pipeline
 
     public static IPNetwork[] TrustedNetworks(IConfiguration configuration) =>
         [.. List(configuration, "Proxy:TrustedNetworks").Select(text => IPNetwork.TryParse(text, out var network) ? network : throw Settings.Refused("Proxy:TrustedNetworks", "must list networks like 10.0.0.0/8"))];
+
+    private static string[] Origins(IConfiguration configuration) => List(configuration, "Cors:Origins");
 
     private static string[] List(IConfiguration configuration, string key) => configuration.GetSection(key).Get<string[]>() ?? [];
 }

@@ -71,7 +71,7 @@ internal static class SecurityEvents
             {
                 events.Add(1, new KeyValuePair<string, object?>("kind", $"{kind}"));
                 if (lines.AttemptAcquire($"{kind} {reason} {Limits.Caller(http)}").IsAcquired)
-                    Lines[kind](logger, kind, reason, (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)", http.User.FindFirst("sub")?.Value, http.Connection.RemoteIpAddress?.ToString(), null);
+                    Lines[kind](logger, kind, reason, (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "(none)", http.UserId(), http.Connection.RemoteIpAddress?.ToString(), null);
             }
         });
     }

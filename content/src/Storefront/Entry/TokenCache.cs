@@ -1,6 +1,7 @@
 using System.Security.Claims;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.Extensions.Caching.Memory;
+using Microsoft.IdentityModel.Protocols.OpenIdConnect;
 
 namespace Storefront.Entry;
 
@@ -14,15 +15,16 @@ internal sealed class TokenCache : IDisposable
 
     private readonly MemoryCache _callers = new(new MemoryCacheOptions { SizeLimit = 2000 });
 
-    public async Task FindAsync(MessageReceivedContext message)
+    /// <returns>Whether the token is known: then the request has its user.</returns>
+    public bool Recognize(HttpContext http, JwtBearerOptions jwt)
     {
-        if (message.Request.Headers.Authorization is not [{ } header] || !_callers.TryGetValue(header, out Known? known))
-            return;
-        if (known!.End > Now(message.Options) && known.Options == message.Options && known.Keys == await KeysAsync(message.Options, message.HttpContext))
-        {
-            message.Principal = known.Caller;
-            message.Success();
-        }
+        if (http.Request.Headers.Authorization is not [{ } header] || !_callers.TryGetValue(header, out Known? known))
+            return false;
+        var keys = KeysAsync(jwt, http);
+        if (known!.End <= Now(jwt) || known.Options != jwt || keys is { IsCompletedSuccessfully: false } || known.Keys != keys?.Result)
+            return false;
+        http.User = known.Caller;
+        return true;
     }
 
     public async Task KeepAsync(TokenValidatedContext valid)
@@ -30,7 +32,8 @@ internal sealed class TokenCache : IDisposable
         if (valid.Request.Headers.Authorization is not [{ } header])
             return;
         var (end, latest) = (new DateTimeOffset(valid.SecurityToken.ValidTo), Now(valid.Options) + Longest);
-        var known = new Known(valid.Principal!, end < latest ? end : latest, valid.Options, await KeysAsync(valid.Options, valid.HttpContext));
+        var keys = KeysAsync(valid.Options, valid.HttpContext);
+        var known = new Known(valid.Principal!, end < latest ? end : latest, valid.Options, keys is null ? null : await keys);
         _callers.Set(header, known, new MemoryCacheEntryOptions { AbsoluteExpirationRelativeToNow = Longest, Size = 1 });
     }
 
@@ -39,8 +42,8 @@ internal sealed class TokenCache : IDisposable
     private static DateTimeOffset Now(JwtBearerOptions options) => options.TimeProvider!.GetUtcNow();
 
     /// <summary>Another object when the issuer was asked again, for which this call is also the occasion.</summary>
-    private static async ValueTask<object?> KeysAsync(JwtBearerOptions options, HttpContext http) =>
-        options.ConfigurationManager is { } issuer ? await issuer.GetConfigurationAsync(http.RequestAborted) : null;
+    private static Task<OpenIdConnectConfiguration>? KeysAsync(JwtBearerOptions options, HttpContext http) =>
+        options.ConfigurationManager?.GetConfigurationAsync(http.RequestAborted);
 
     private sealed record Known(ClaimsPrincipal Caller, DateTimeOffset End, JwtBearerOptions Options, object? Keys);
 }

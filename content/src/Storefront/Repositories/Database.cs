@@ -14,6 +14,8 @@ namespace Storefront.Repositories;
 /// </summary>
 public abstract class Database
 {
+    private const int Repetitions = 2;
+
     private readonly ConcurrentDictionary<string, string> _translations = new();
 
     /// <summary>For the startup line: the engine and where it is, without secrets.</summary>
@@ -25,13 +27,13 @@ public abstract class Database
     /// <summary>Reads with no transaction, from the primary or, while it is away, from a standby.</summary>
     /// <param name="mayLag">Where given, a standby is asked first, and its answer counts if this says that it suffices: it may miss the latest writes.</param>
     public Task<T> ReadAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation, Func<T, bool>? mayLag = null) =>
-        ExplainAsync(() => AskAsync(work, mayLag, cancellation));
+        RunAsync(work, writes: false, mayLag, cancellation);
 
     /// <summary>
     /// Runs the work in one transaction: all of it is kept or none. The commit is not cancelled half-way. Where the engine is sure
     /// that nothing was kept it may run the work again, so the work has no effect but in this database.
     /// </summary>
-    public Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => ExplainAsync(() => TransactAsync(work, cancellation));
+    public Task<T> WriteAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) => RunAsync(work, writes: true, null, cancellation);
 
     internal Task<IReadOnlyList<T>> QueryAsync<T>([ConstantExpected] string sql, object? parameters, CancellationToken cancellation, Func<IReadOnlyList<T>, bool>? mayLag = null) =>
         ReadAsync(session => session.QueryAsync<T>(sql, parameters), cancellation, mayLag);
@@ -85,6 +87,9 @@ public abstract class Database
 
     protected abstract string Rewrite(string sql);
 
+    /// <summary>Whether surely nothing was kept, and once more may succeed.</summary>
+    protected virtual bool MayRepeat(DbException exception) => false;
+
     /// <returns>What the caller can act on, or null for a fault of ours.</returns>
     protected abstract OperationalException? Explain(DbException exception);
 
@@ -107,15 +112,22 @@ public abstract class Database
 
     protected static OperationalException Unavailable(string message, Exception inner) => new(Failure.Unavailable, message, inner);
 
-    private async Task<T> ExplainAsync<T>(Func<Task<T>> work)
+    private async Task<T> RunAsync<T>(Func<Session, Task<T>> work, bool writes, Func<T, bool>? mayLag, CancellationToken cancellation)
     {
-        try
+        for (var left = Repetitions; ; left--)
         {
-            return await work();
-        }
-        catch (DbException e) when (Explain(e) is { } failure)
-        {
-            throw failure;
+            try
+            {
+                return await (writes ? TransactAsync(work, cancellation) : AskAsync(work, mayLag, cancellation));
+            }
+            catch (DbException e) when (MayRepeat(e) && left > 0)
+            {
+                await Task.Delay(Random.Shared.Next(50, 250), cancellation);
+            }
+            catch (DbException e) when (Explain(e) is { } failure)
+            {
+                throw failure;
+            }
         }
     }
 }

@@ -24,7 +24,6 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     private const string Defaults =
         "Maximum Pool Size=20;Max Auto Prepare=50;Timeout=5;Command Timeout=15;Keepalive=30;Tcp Keepalive=true;GSS Encryption Mode=Disable;Host Recheck Seconds=5;";
 
-    private const int Repetitions = 2;
 
     private readonly NpgsqlDataSource _source;
     private readonly Dictionary<Access, NpgsqlDataSource>? _hosts;
@@ -130,27 +129,22 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
         throw Settings.Refused("ConnectionStrings:Database", "has no host, or a keyword or a value that Npgsql does not know");
     }
 
-    protected override async Task<T> AskAsync<T>(Func<Session, Task<T>> work, Func<T, bool>? mayLag, CancellationToken cancellation)
+    protected override Task<T> AskAsync<T>(Func<Session, Task<T>> work, Func<T, bool>? mayLag, CancellationToken cancellation) =>
+        _hosts is null || mayLag is null ? AskAsync(work, Access.Read, cancellation) : AskStandbyAsync(work, mayLag, cancellation);
+
+    private async Task<T> AskStandbyAsync<T>(Func<Session, Task<T>> work, Func<T, bool> mayLag, CancellationToken cancellation)
     {
-        if (_hosts is not null && mayLag is not null)
+        try
         {
-            try
-            {
-                if (await AskAsync(Access.LaggingRead) is var lagging && mayLag(lagging))
-                    return lagging;
-            }
-            catch (Exception e) when (e is NpgsqlException or OperationalException { Failure: Failure.Unavailable })
-            {
-                // A standby that is frozen or full is no reason to give no answer.
-            }
+            if (await AskAsync(work, Access.LaggingRead, cancellation) is var lagging && mayLag(lagging))
+                return lagging;
         }
-        return await AskAsync(Access.Read);
-
-        Task<T> AskAsync(Access access) => RepeatAsync(() => base.AskAsync(work, access, cancellation), cancellation);
+        catch (Exception e) when (e is NpgsqlException or OperationalException { Failure: Failure.Unavailable })
+        {
+            ForgetOldPlans(e); // A standby that is frozen or full is no reason to give no answer.
+        }
+        return await AskAsync(work, Access.Read, cancellation);
     }
-
-    protected override Task<T> TransactAsync<T>(Func<Session, Task<T>> work, CancellationToken cancellation) =>
-        RepeatAsync(() => base.TransactAsync(work, cancellation), cancellation);
 
     /// <summary>A connection that breaks during the commit leaves open whether it happened: repeating it could do the work twice.</summary>
     protected override async Task CommitAsync(DbTransaction transaction)
@@ -208,24 +202,19 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     }
 
     /// <summary>
-    /// Repeats what surely left nothing behind: the server took it back (a deadlock, a conflict, an old plan), or the connection was
-    /// lost before the commit. Not what took too long: a repetition would only add to the load.
+    /// What the server took back (a deadlock, a conflict, an old plan), or a connection that was lost before the commit. Not what took
+    /// too long: a repetition would only add to the load.
     /// </summary>
-    private async Task<T> RepeatAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
+    protected override bool MayRepeat(DbException exception)
     {
-        for (var left = Repetitions; ; left--)
-        {
-            try
-            {
-                return await work();
-            }
-            catch (NpgsqlException e) when (left > 0 && (e.SqlState is SerializationFailure or DeadlockDetected or FeatureNotSupported || IsConnectionLost(e)))
-            {
-                if (e.SqlState is FeatureNotSupported)
-                    _source.Clear(); // connections with plans from before a migration: new ones are right
-                await Task.Delay(Random.Shared.Next(50, 250), cancellation);
-            }
-        }
+        ForgetOldPlans(exception);
+        return exception is NpgsqlException e && (e.SqlState is SerializationFailure or DeadlockDetected or FeatureNotSupported || IsConnectionLost(e));
+    }
+
+    private void ForgetOldPlans(Exception exception)
+    {
+        if (exception is PostgresException { SqlState: FeatureNotSupported })
+            _source.Clear(); // connections with plans from before a migration: new ones are right
     }
 
     private static bool IsConnectionLost(NpgsqlException exception) => exception is PostgresException

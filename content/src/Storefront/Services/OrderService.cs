@@ -22,16 +22,14 @@ public sealed class OrderService(
         return database.WriteAsync(
             async session =>
             {
-                if (await orders.FindByKeyAsync(session, owner, idempotencyKey) is not { } first)
+                var (order, refusal) = await PriceAsync(session, owner, lines);
+                if (order is not null && await orders.AddAsync(session, order, idempotencyKey, fingerprint))
                 {
-                    var order = await PriceAsync(session, owner, lines);
-                    if (await orders.AddAsync(session, order, idempotencyKey, fingerprint))
-                    {
-                        await jobs.AddAsync(session, ChargePayment.Type, new OrderJob(order.Id), TimeSpan.FromSeconds(settings.CancelWindowSeconds));
-                        return order;
-                    }
-                    first = (await orders.FindByKeyAsync(session, owner, idempotencyKey))!.Value; // lost a race against the same key
+                    await jobs.AddAsync(session, ChargePayment.Type, new OrderJob(order.Id), TimeSpan.FromSeconds(settings.CancelWindowSeconds));
+                    return order;
                 }
+                // Only now, as few keys come twice; but whatever has become of its products, the first answer stands.
+                var first = await orders.FindByKeyAsync(session, owner, idempotencyKey) ?? throw new OperationalException(Failure.Refused, refusal!);
                 return first.Fingerprint == fingerprint
                     ? first.Order with { Status = OrderStatus.Pending }
                     : throw new OperationalException(Failure.Refused, "This Idempotency-Key was used with another order: send a new key for a new order.");
@@ -56,18 +54,21 @@ public sealed class OrderService(
                 : $"The order is {order.Status} already.");
     }
 
-    private async Task<Order> PriceAsync(Session session, string owner, IReadOnlyList<(string Sku, int Quantity)> lines)
+    private async Task<(Order? Order, string? Refusal)> PriceAsync(Session session, string owner, IReadOnlyList<(string Sku, int Quantity)> lines)
     {
         var known = (await products.FindAllAsync(session, [.. lines.Select(line => line.Sku).Distinct()])).ToDictionary(product => product.Sku);
-        var items = lines.Select((line, index) => known.TryGetValue(line.Sku, out var product)
-                ? new OrderItem(product.Sku, line.Quantity, new Money(product.Amount, product.Currency))
-                : throw new OperationalException(Failure.Refused, $"There is no such product: items[{index}].sku."))
-            .ToList();
+        var items = new List<OrderItem>(lines.Count);
+        foreach (var (sku, quantity) in lines)
+        {
+            if (!known.TryGetValue(sku, out var product))
+                return (null, $"There is no such product: items[{items.Count}].sku.");
+            items.Add(new(sku, quantity, new Money(product.Amount, product.Currency)));
+        }
         var currency = items[0].Price.Currency;
         if (items.Exists(item => item.Price.Currency != currency))
-            throw new OperationalException(Failure.Refused, "The products of one order must have one currency.");
+            return (null, "The products of one order must have one currency.");
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds()); // as it is stored, so that a replay shows the same
         var total = new Money(items.Sum(item => item.Quantity * item.Price.Amount), currency);
-        return new Order(Guid.CreateVersion7(now).ToString(), owner, OrderStatus.Pending, items, total, now);
+        return (new Order(Guid.CreateVersion7(now).ToString(), owner, OrderStatus.Pending, items, total, now), null);
     }
 }
