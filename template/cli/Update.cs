@@ -106,7 +106,7 @@ internal static class Update
         }
         foreach (var file in open)
             Console.WriteLine($"       {file}");
-        console.WriteLine(picked.Conflicts.Count == 0
+        Console.WriteLine(picked.Conflicts.Count == 0 // not by Spectre, which would break a command in two
             ? "It is one commit on your branch. Next: build it, and run its tests. To take it back: git reset --hard HEAD^"
             : "Resolve them (git mergetool, or in your editor), then: git add -A && git cherry-pick --continue. To take all back: git cherry-pick --abort");
     }
