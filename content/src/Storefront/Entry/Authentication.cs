@@ -2,6 +2,7 @@ using System.Reflection;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.Extensions.Configuration.UserSecrets;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -72,6 +73,10 @@ internal static class Authentication
             authorization.AddPolicy(scope, policy => policy.Combine(anyCaller).RequireAssertion(context =>
                 context.User.FindAll("scope").Any(claim => claim.Value.Split(' ').Contains(scope)))); // one claim with spaces, or many
         }
+
+        // The framework makes these anew for each request, though they keep nothing of it. So an IAuthorizationHandler must be a singleton, too.
+        foreach (var each in builder.Services.Where(each => each is { Lifetime: ServiceLifetime.Transient, ImplementationType.Namespace: "Microsoft.AspNetCore.Authorization" or "Microsoft.AspNetCore.Authorization.Policy" }).ToList())
+            builder.Services.Replace(new(each.ServiceType, each.ImplementationType!, ServiceLifetime.Singleton));
     }
 
     /// <summary>

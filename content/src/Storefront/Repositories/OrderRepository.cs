@@ -68,7 +68,7 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
         Orders(await database.QueryAsync<Row>(ById, new { id }, cancellation, mayLag: rows => rows is [{ Status: not "pending" }, ..])).SingleOrDefault(order => order.Owner == owner);
 
     public async Task<IReadOnlyList<Order>> ListAsync(string owner, OrderStatus? status, string? after, int limit, CancellationToken cancellation) =>
-        [.. Orders(await database.QueryAsync<Row>(
+        Orders(await database.QueryAsync<Row>(
             """
             SELECT o.id, o.owner, o.status, o.amount, o.currency, o.created_at, i.sku, i.quantity, i.price
             FROM (SELECT id, owner, status, amount, currency, created_at FROM orders
@@ -77,7 +77,7 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
             JOIN order_items i ON i.order_id = o.id
             ORDER BY o.id DESC, i.line
             """,
-            new { owner, after = after ?? AfterAll, status = status is { } one ? Text(one) : "", limit }, cancellation))];
+            new { owner, after = after ?? AfterAll, status = status is { } one ? Text(one) : "", limit }, cancellation));
 
     public async Task<bool> CancelAsync(string id, string owner, CancellationToken cancellation) =>
         await database.ExecuteAsync(
@@ -105,13 +105,21 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
         FROM orders o JOIN order_items i ON i.order_id = o.id WHERE o.id = @id ORDER BY i.line
         """;
 
-    private static IEnumerable<Order> Orders(IReadOnlyList<Row> rows) =>
-        from row in rows
-        group row by (row.Id, row.Owner, row.Status, row.Amount, row.Currency, row.CreatedAt) into order
-        select new Order(
-            order.Key.Id, order.Key.Owner, Enum.Parse<OrderStatus>(order.Key.Status, ignoreCase: true),
-            [.. order.Select(item => new OrderItem(item.Sku, item.Quantity, new Money(item.Price, item.Currency)))],
-            new Money(order.Key.Amount, order.Key.Currency), DateTimeOffset.FromUnixTimeMilliseconds(order.Key.CreatedAt));
+    /// <summary>The lines of an order come one after the other.</summary>
+    private static List<Order> Orders(IReadOnlyList<Row> rows)
+    {
+        var orders = new List<Order>();
+        for (var line = 0; line < rows.Count;)
+        {
+            var (order, items) = (rows[line], new List<OrderItem>());
+            for (; line < rows.Count && rows[line].Id == order.Id; line++)
+                items.Add(new(rows[line].Sku, rows[line].Quantity, new Money(rows[line].Price, order.Currency)));
+            orders.Add(new(
+                order.Id, order.Owner, Enum.Parse<OrderStatus>(order.Status, ignoreCase: true), items,
+                new Money(order.Amount, order.Currency), DateTimeOffset.FromUnixTimeMilliseconds(order.CreatedAt)));
+        }
+        return orders;
+    }
 
     private static string Text(OrderStatus status) => status.ToString().ToLowerInvariant();
 
