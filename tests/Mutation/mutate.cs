@@ -148,7 +148,7 @@ Mutation[] mutations =
     new("28", "that wrong tokens are of one address", "Limits", "return \"user \" + user;", "return \"user \" + user;\n        if (http.Request.Headers.Authorization.Count > 0)\n            return http.Request.Headers.Authorization.ToString();", "Integration/LimitTests.Wrong_tokens"),
     new("28", "that callers have a share each", "Limits", "return \"user \" + user;", "return \"user\";", "Integration/LimitTests.A_caller_who_asks"),
     new("28", "that probes have no limit", "Limits", "http.IsProbe() ? RateLimitPartition.GetNoLimiter(\"\") : RateLimitPartition.Get(Caller(http), limiter)", "RateLimitPartition.Get(Caller(http), limiter)", "Integration/LimitTests.A_caller_who_asks"),
-    new("28", "when to come back", "Limits", "http.Response.Headers.RetryAfter = Seconds(wait);", "", "Integration/LimitTests.A_caller_who_asks"),
+    new("28", "when to come back", "Limits", "http.Response.Headers.RetryAfter = $\"{Seconds(wait)}\";", "", "Integration/LimitTests.A_caller_who_asks"),
     new("28", "what is left", "SecurityHeaders", "(headers[\"RateLimit-Policy\"], headers[\"RateLimit\"]) = (share.Policy, share.Limit);", "_ = share;", "Integration/LimitTests.Every_answer_says"),
     new("28", "the price of a route", "OrderController", ".Costs(5)", "", "Integration/LimitTests.Every_answer_says"),
     new("28", "that a price is no more than a burst", "Limits", "Math.Min(settings.Burst, http.GetEndpoint()?.Metadata.GetMetadata<RequestCost>()?.Requests ?? 1)", "http.GetEndpoint()?.Metadata.GetMetadata<RequestCost>()?.Requests ?? 1", "Integration/LimitTests.A_costly_call"),

@@ -75,8 +75,8 @@ internal static class Authentication
         }
 
         // The framework makes these anew for each request, though they keep nothing of it. So an IAuthorizationHandler must be a singleton, too.
-        foreach (var each in builder.Services.Where(each => each is { Lifetime: ServiceLifetime.Transient, ImplementationType.Namespace: "Microsoft.AspNetCore.Authorization" or "Microsoft.AspNetCore.Authorization.Policy" }).ToList())
-            builder.Services.Replace(new(each.ServiceType, each.ImplementationType!, ServiceLifetime.Singleton));
+        var stateless = builder.Services.Where(each => each is { Lifetime: ServiceLifetime.Transient, ImplementationType.Namespace: "Microsoft.AspNetCore.Authorization" or "Microsoft.AspNetCore.Authorization.Policy" }).ToList();
+        stateless.ForEach(each => builder.Services.Replace(new(each.ServiceType, each.ImplementationType!, ServiceLifetime.Singleton)));
     }
 
     /// <summary>
@@ -90,16 +90,14 @@ internal static class Authentication
         app.UseWhen(http => http.HasToken() && !known.Recognize(http, jwt.Get(JwtBearerDefaults.AuthenticationScheme)), unknown => unknown.UseAuthentication());
     }
 
+    /// <summary>Where an open endpoint has a policy too, the framework insists on looking at both itself.</summary>
     public static void UsePolicies(this WebApplication app)
     {
         ((IApplicationBuilder)app).Properties["__AuthorizationMiddlewareSet"] = true;
-        app.UseWhen(http => !IsOpen(http.GetEndpoint()!.Metadata), guarded => guarded.UseAuthorization());
+        app.UseWhen(http => http.GetEndpoint()!.Metadata is var its && (its.GetMetadata<IAllowAnonymous>() is null || its.GetMetadata<IAuthorizeData>() is not null), guarded => guarded.UseAuthorization());
     }
 
     public static bool HasToken(this HttpContext http) => http.Request.Headers.Authorization.Count > 0;
-
-    /// <summary>Where an endpoint has a policy too, the framework insists on looking at both itself.</summary>
-    private static bool IsOpen(EndpointMetadataCollection endpoint) => endpoint.GetMetadata<IAllowAnonymous>() is not null && endpoint.GetMetadata<IAuthorizeData>() is null;
 
     /// <summary>Without the keys of the issuer every token looks wrong: then the issuer has failed, not the caller.</summary>
     /// <returns>How many keys it has: none where there is no issuer, as in Development.</returns>

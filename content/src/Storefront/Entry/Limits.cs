@@ -81,13 +81,11 @@ internal static class Limits
 
     private static Task RefuseAsync(HttpContext http, int status, TimeSpan wait, string reason)
     {
-        http.Response.Headers.RetryAfter = Seconds(wait);
+        http.Response.Headers.RetryAfter = $"{Seconds(wait)}";
         return http.WriteProblemAsync(status, reason);
     }
 
-    private static string Seconds(TimeSpan wait) => Whole(wait).ToString(CultureInfo.InvariantCulture);
-
-    private static long Whole(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
+    private static long Seconds(TimeSpan wait) => Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds));
 
     //#if (cache == "redis")
     /// <summary>Over all instances where Redis is set, else in this process.</summary>
@@ -147,7 +145,7 @@ internal static class Limits
         private RateLimitLease Said(HttpContext http, RateLimitLease lease)
         {
             if (lease is CallerLimiter.Lease share)
-                http.Features.Set(new CallerShare(_policy, $"\"default\";r={share.Left};t={Whole(share.IsAcquired ? Refill(settings, settings.Burst - share.Left) : share.Wait)}"));
+                http.Features.Set(new CallerShare(_policy, $"\"default\";r={share.Left};t={Seconds(share.IsAcquired ? Refill(settings, settings.Burst - share.Left) : share.Wait)}"));
             return lease;
         }
     }

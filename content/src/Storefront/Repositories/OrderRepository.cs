@@ -114,9 +114,8 @@ internal sealed class OrderRepository(Database database) : IOrderRepository
             var (order, items) = (rows[line], new List<OrderItem>());
             for (; line < rows.Count && rows[line].Id == order.Id; line++)
                 items.Add(new(rows[line].Sku, rows[line].Quantity, new Money(rows[line].Price, order.Currency)));
-            orders.Add(new(
-                order.Id, order.Owner, Enum.Parse<OrderStatus>(order.Status, ignoreCase: true), items,
-                new Money(order.Amount, order.Currency), DateTimeOffset.FromUnixTimeMilliseconds(order.CreatedAt)));
+            var (status, total) = (Enum.Parse<OrderStatus>(order.Status, ignoreCase: true), new Money(order.Amount, order.Currency));
+            orders.Add(new(order.Id, order.Owner, status, items, total, DateTimeOffset.FromUnixTimeMilliseconds(order.CreatedAt)));
         }
         return orders;
     }
