@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Diagnostics;
-using Microsoft.AspNetCore.Http.Features.Authentication;
 
 namespace Storefront.Entry;
 
@@ -39,18 +38,18 @@ internal static partial class AccessLog
     /// <summary>From here on every line of a request says whose it is, also those of the error handler further out.</summary>
     public static void UseUserInLog(this WebApplication app) => app.Use((http, next) =>
     {
-        if (http.UserId() is { } user)
-            http.Features.Get<Caller>()!.Add(new("UserId", user));
+        if (http.HasToken() && http.User.FindFirst("sub") is { } user)
+            http.Features.Get<Caller>()!.Add(new("UserId", user.Value));
         return next(http);
     });
+
+    /// <summary>Null for nobody, and until the token is read.</summary>
+    public static string? UserId(this HttpContext http) => http.Features.Get<Caller>() is [var user, ..] ? (string?)user.Value : null;
 
     /// <summary>A copy of what the request knows, as its context is used again for others. A list, as that is read without an enumerator.</summary>
     private sealed class Caller : List<KeyValuePair<string, object?>>;
 
     //#endif
-    /// <summary>Null for nobody, for whom <see cref="HttpContext.User"/> would make an object.</summary>
-    public static string? UserId(this HttpContext http) => http.Features.Get<IHttpAuthenticationFeature>()?.User?.FindFirst("sub")?.Value;
-
     /// <summary>Health and metrics are asked every few seconds: neither logged nor traced nor counted nor limited.</summary>
     public static bool IsProbe(this HttpContext http) => Probes.Contains(http.Request.Path.Value?.TrimEnd('/') ?? ""); // routing passes over a slash at the end, too
 
