@@ -82,7 +82,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
 
         File.Exists(user.PathOf("operations/haproxy.cfg")).Should().BeTrue();
         File.Exists(user.PathOf("operations/old.md")).Should().BeFalse();
-        Directory.Exists(user.PathOf("deploy")).Should().BeFalse();
+        (await user.GitAsync("ls-files", "deploy")).Should().BeEmpty();
     }
 
     [Fact]
