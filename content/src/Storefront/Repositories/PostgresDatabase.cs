@@ -24,7 +24,6 @@ public sealed class PostgresDatabase : Database, IAsyncDisposable
     private const string Defaults =
         "Maximum Pool Size=20;Max Auto Prepare=50;Timeout=5;Command Timeout=15;Keepalive=30;Tcp Keepalive=true;GSS Encryption Mode=Disable;Host Recheck Seconds=5;";
 
-
     private readonly NpgsqlDataSource _source;
     private readonly Dictionary<Access, NpgsqlDataSource>? _hosts;
     private readonly int _poolSize;
