@@ -128,37 +128,42 @@ public class UpdateGuardTests(TemplatePackage package, TemplateVersions versions
         (await user.StateAsync()).Should().Be(state);
     }
 
-    /// <param name="moment">What it prints just before; or nothing: while git has changed the files, and the commit is not made.</param>
+    /// <param name="moment">What it prints just before; or where git stands: in the middle of writing files, or with all written and no commit made.</param>
     [Theory]
     [InlineData("Writing 1.0.0 and 2.0.0")]
     [InlineData("Comparing")]
-    [InlineData("")]
+    [InlineData("files")]
+    [InlineData("commit")]
     public async Task After_Ctrl_C_all_is_as_it_was(string moment)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows() || OperatingSystem.IsMacOS(), "setsid, which stands for the terminal, is Linux's");
         var user = await versions.NewAsync();
         user.Append("README.md", "A line of mine.");
+        user.Write(".gitattributes", "Slice.cs filter=wait\n");
         await user.CommitAsync("Change");
-        var reached = Path.Combine(package.NewFolder(), "reached");
-        var hook = Path.Combine(user.Root, ".git/hooks/prepare-commit-msg");
-        await File.WriteAllTextAsync(hook, $"#!/bin/sh\ntouch '{reached}'\nexec sleep 600\n", TestContext.Current.CancellationToken);
-        (await Command.RunAsync(user.Root, "chmod +x", hook)).MustSucceed();
+        var folder = package.NewFolder();
+        var (reached, wait, hook) = (Path.Combine(folder, "reached"), Path.Combine(folder, "wait"), Path.Combine(user.Root, ".git/hooks/prepare-commit-msg"));
+        await File.WriteAllTextAsync(wait, $"#!/bin/sh\ntouch '{reached}'\nexec sleep 600\n", TestContext.Current.CancellationToken);
+        (await Command.RunAsync(folder, "chmod +x", wait)).MustSucceed();
+        if (moment == "files")
+            await user.GitAsync("config", "filter.wait.smudge", wait);
+        if (moment == "commit")
+            File.Copy(wait, hook);
         var state = await user.StateAsync();
         using var update = user.Start("update", "--to", "2.0.0");
-        if (moment.Length > 0)
-        {
-            while (await update.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains(moment, StringComparison.Ordinal))
-            {
-            }
-        }
-        else
+        if (moment is "files" or "commit")
         {
             for (var tries = 0; !File.Exists(reached); tries++)
             {
-                tries.Should().BeLessThan(6000, "the commit is made in the end");
+                tries.Should().BeLessThan(6000, "git comes there in the end");
                 await Task.Delay(20, TestContext.Current.CancellationToken);
             }
-            (await user.StateAsync()).Should().NotBe(state, "it stands in the middle");
+            File.Exists(user.PathOf("deploy/haproxy.cfg")).Should().BeTrue("it stands in the middle");
+        }
+        else
+        {
+            while (await update.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains(moment, StringComparison.Ordinal))
+                continue;
         }
 
         (await Command.RunAsync(user.Root, $"kill -INT -- -{update.Id}")).MustSucceed();

@@ -67,6 +67,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         File.Exists(user.PathOf("deploy/old.md")).Should().BeFalse();
         File.Exists(user.PathOf("deploy/haproxy.cfg")).Should().BeTrue("it is new");
         update.Output.Should().MatchRegex("2 +left deleted").And.Contain("SECURITY.md").And.Contain("deploy/runbook.md");
+        await BuildAsync(user, tests: "tests/Integration"); // the unit tests ask for these documents
     }
 
     [Fact]
@@ -83,6 +84,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         File.Exists(user.PathOf("operations/haproxy.cfg")).Should().BeTrue();
         File.Exists(user.PathOf("operations/old.md")).Should().BeFalse();
         (await user.GitAsync("ls-files", "deploy")).Should().BeEmpty();
+        await BuildAsync(user, tests: "tests/Integration"); // the unit tests ask for that folder
     }
 
     [Fact]
@@ -181,6 +183,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
 
         user.Read("README.md").Should().NotContain(TemplateVersions.OldLine);
         (await user.GitAsync("ls-files", "--stage", "library")).Should().StartWith("160000");
+        await BuildAsync(user);
     }
 
     [Theory]
@@ -200,6 +203,21 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         foreach (var file in (string[])["README.md", "SECURITY.md", "src/Shop/Services/ProductService.cs", "src/Shop/Utilities/Slice.cs"])
             user.Read(file).Replace("\r\n", "", StringComparison.Ordinal).Should().NotContain("\n", file).And.NotContain(TemplateVersions.OldLine);
         user.Read("README.md").Should().EndWith(Mine + "\r\n");
+        await BuildAsync(user);
+    }
+
+    [Fact]
+    public async Task What_the_attributes_of_the_repository_make_of_a_file_is_what_is_compared()
+    {
+        var user = await versions.NewAsync();
+        user.Write(".gitattributes", "*.md filter=shout\n");
+        await user.GitAsync("config", "filter.shout.clean", "tr a-z A-Z");
+        await user.GitAsync("add", "--renormalize", ".");
+        await user.CommitAsync("Shout");
+
+        await user.UpdateAsync("--to", "2.0.0");
+
+        (await user.GitAsync("show", "HEAD:SECURITY.md")).Should().MatchRegex("^[^a-z]+$").And.NotContainEquivalentOf(TemplateVersions.OldLine);
     }
 
     [Fact]
@@ -256,6 +274,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         File.Exists(user.PathOf("deploy/haproxy.cfg")).Should().BeFalse();
         user.Read("SECURITY.md").Should().NotContain(TemplateVersions.OldLine);
         user.Read(".prodapi.json").Should().Contain("\"keep\": [ \"README.md\", \"deploy/**\" ]").And.Contain("\"version\": \"2.0.0\"");
+        await BuildAsync(user, tests: "tests/Integration"); // the unit tests ask for more of that README
     }
 
     [Fact]
@@ -267,6 +286,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
         await user.UpdateAsync("--to", "2.0.0");
 
         (await File.ReadAllBytesAsync(user.PathOf("logo.png"), TestContext.Current.CancellationToken)).Should().EndWith([2]);
+        await BuildAsync(user);
         (await user.GitAsync("ls-files", "--stage", "deploy/pin")).Should().StartWith(OperatingSystem.IsWindows() ? "100644" : "100755");
 
         await user.GitAsync("reset", "--quiet", "--hard", "HEAD^");
