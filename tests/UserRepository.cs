@@ -53,8 +53,8 @@ internal sealed class UserRepository(TemplatePackage package, TemplateVersions v
 
     public Task<Command> RunWithoutSourceAsync(params string[] arguments) => Command.RunAsync(folder, _environment, versions.Tool, arguments);
 
-    /// <summary>The same in a session of its own, as in a terminal whose Ctrl-C all that run in it are given.</summary>
-    public Process Start(params string[] arguments) => Command.Start(folder, _environment, "setsid", [versions.Tool, arguments[0], "--source", versions.Feed, .. arguments[1..]]);
+    /// <summary>The same in a session of its own, as in a terminal whose Ctrl-C all that run in it are given, even if who started the tests ignores it.</summary>
+    public Process Start(params string[] arguments) => Command.Start(folder, _environment, "env --default-signal=INT setsid", [versions.Tool, arguments[0], "--source", versions.Feed, .. arguments[1..]]);
 
     /// <summary>Updates, and holds it to what an update without a conflict is: one commit, on the branch, of which nothing is left over.</summary>
     public async Task<Command> UpdateAsync(params string[] arguments)
