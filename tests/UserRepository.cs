@@ -19,6 +19,9 @@ internal sealed class UserRepository(TemplatePackage package, TemplateVersions v
     /// <summary>Where a user's own templates are.</summary>
     public string Home => _environment["HOME"];
 
+    /// <summary>What is in the folder of the service, git's own files aside: a line per file.</summary>
+    public IReadOnlyList<string> Hashes => [.. Tree.Hashes(folder).Where(line => !line.StartsWith(".git/", StringComparison.Ordinal))];
+
     public string PathOf(string file) => Path.Combine(folder, file);
 
     public string Read(string file) => File.ReadAllText(PathOf(file));
@@ -72,7 +75,7 @@ internal sealed class UserRepository(TemplatePackage package, TemplateVersions v
     [
         (await RunGitAsync("rev-parse", "HEAD")).Output, (await RunGitAsync("status", "--porcelain", "--ignored")).Output, (await RunGitAsync("stash", "list")).Output,
         .. Directory.EnumerateFiles(Path.Combine(root, ".git"), "*_HEAD").Select(Path.GetFileName).Where(name => name != "ORIG_HEAD" && name != "FETCH_HEAD"), .. Directory.EnumerateFiles(Path.Combine(root, ".git"), "*.lock"),
-        .. Tree.Hashes(folder).Where(line => !line.StartsWith(".git/", StringComparison.Ordinal)),
+        .. Hashes,
     ]);
 
     /// <summary>What an update may be trusted for: the service builds without a warning, and its unit tests pass.</summary>

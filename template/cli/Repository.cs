@@ -112,9 +112,9 @@ internal sealed class Repository
             var (exitCode, _, error) = await PickAsync("-c", "merge.renames=true", "-c", "merge.directoryRenames=true", "-c", "merge.renameLimit=5000", "cherry-pick", commit);
             // Lines "mode id stage TAB path": 1 is the old version, 2 the user's, 3 the new one.
             var unmerged = (await NamesAsync("ls-files", "--unmerged", "-z")).Select(line => line.Split(' ', '\t')).ToLookup(parts => parts[^1], parts => (Id: parts[1], Stage: parts[2]));
-            List<string> deleted = [.. unmerged.Where(file => file.Select(version => version.Stage).Order().SequenceEqual(["1", "3"])).Select(file => file.Key)];
+            List<string> deleted = [.. unmerged.Where(file => Has(file, "1", "3")).Select(file => file.Key)];
             // Given up by the template, and at most moved by the user.
-            List<string> gone = [.. unmerged.Where(file => file.Select(version => version.Stage).Order().SequenceEqual(["1", "2"]) && file.First().Id == file.Last().Id).Select(file => file.Key)];
+            List<string> gone = [.. unmerged.Where(file => Has(file, "1", "2") && file.First().Id == file.Last().Id).Select(file => file.Key)];
             List<string> conflicts = [.. unmerged.Select(file => file.Key).Except(deleted).Except(gone)];
             if (deleted.Count + gone.Count > 0)
             {
@@ -134,6 +134,7 @@ internal sealed class Repository
             throw;
         }
 
+        static bool Has(IEnumerable<(string Id, string Stage)> versions, params string[] stages) => versions.Select(version => version.Stage).Order().SequenceEqual(stages);
         Task<(int ExitCode, string Output, string Error)> PickAsync(params string[] arguments) => Shell.RunAsync(_root, "git", arguments, CancellationToken.None);
         async Task<string[]> UntrackedAsync() => (await PickAsync("ls-files", "--others", "-z")).Output.Split('\0', StringSplitOptions.RemoveEmptyEntries);
     }
