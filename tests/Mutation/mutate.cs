@@ -111,6 +111,8 @@ Mutation[] mutations =
     new("23", "the names of the service", "Pipeline", "app.UseWhen(http => !http.IsProbe(), names => names.UseHostFiltering());", "", "Integration/ErrorTests.A_host_that_is_not_ours"),
     new("23", "that a wrong name is a problem", "Pipeline", "hosts.IncludeFailureMessage = ", "", "Integration/ErrorTests.A_host_that_is_not_ours"),
     new("24", "the policy of what has none", "Authentication", ".SetFallbackPolicy(anyCaller)", "", "Integration/AccessTests.An_endpoint_that_says_nothing"),
+    new("24", "that what has none is looked at", "Authentication", "its.GetMetadata<IAllowAnonymous>() is null || its", "its", "Integration/AccessTests.An_endpoint_that_says_nothing"),
+    new("24", "that an open endpoint of a guarded group is looked at", "Authentication", " || its.GetMetadata<IAuthorizeData>() is not null", "", "Integration/AccessTests.An_endpoint_that_says_it_is_open"),
     new("24", "the policy of a route", "OrderController", ".RequireAuthorization(Scopes.OrdersRead).Operation(nameof(GetOrder)", ".Operation(nameof(GetOrder)", "Integration/AccessTests.Every_endpoint_has"),
     new("24", "that a route is closed", "OrderController", """orders.MapGet("/", ListOrders).RequireAuthorization(Scopes.OrdersRead)""", """orders.MapGet("/", ListOrders).AllowAnonymous()""", "Integration/AccessTests.Every_endpoint_has"),
     new("25, check", "signatures", "Authentication", "jwt.TokenValidationParameters.NameClaimType = \"sub\";", "jwt.TokenValidationParameters.SignatureValidator = (token, _) => new JsonWebToken(token);\n            jwt.TokenValidationParameters.IssuerSigningKeyValidator = (_, _, _) => true;", "Integration/AccessTests.A_token_that_is_not_ours"),
@@ -141,6 +143,7 @@ Mutation[] mutations =
     new("26", "whose an order is, in changing", "OrderRepository", "WHERE id = @id AND owner = @owner AND status = 'pending' AND charging = 0", "WHERE id = @id AND status = 'pending' AND charging = 0", "Integration/AccessTests.A_user_finds"),
     new("26", "whose an order is, in a list", "OrderRepository", "WHERE owner = @owner AND id < @after", "WHERE id < @after", "Integration/AccessTests.A_user_finds"),
     new("27", "the list of origins", "Pipeline", "policy.WithOrigins(Origins(builder.Configuration))", "policy.SetIsOriginAllowed(_ => true)", "Integration/OriginTests.Only_a_listed_origin"),
+    new("27", "that nobody may read where none is listed", "Pipeline", "if (Origins(app.Configuration).Length > 0)\n            app.UseCors();", "app.UseCors(cors => cors.AllowAnyOrigin());", "Integration/OriginTests.None_may"),
     new("27", "that no origin sends credentials", "Pipeline", ".AllowAnyHeader().WithExposedHeaders", ".AllowAnyHeader().AllowCredentials().WithExposedHeaders", "Integration/OriginTests.Only_a_listed_origin"),
 
     // Limits

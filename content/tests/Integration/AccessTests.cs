@@ -173,6 +173,15 @@ public class AccessTests(SharedHost shared)
         user.StatusCode.Should().Be(HttpStatusCode.OK);
     }
 
+    [Fact]
+    [Trait("Readiness", "24")]
+    public async Task An_endpoint_that_says_it_is_open_is_open_in_a_guarded_group_too()
+    {
+        using var anonymous = await shared.Host.Client().GetAsync("/test/open-in-a-guarded-group");
+
+        anonymous.StatusCode.Should().Be(HttpStatusCode.OK);
+    }
+
     //#if (sample)
     /// <summary>Every route that names an object by its id, whichever there will be; of another's object it says what it says of none.</summary>
     [Fact]

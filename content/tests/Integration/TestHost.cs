@@ -162,6 +162,7 @@ public sealed class SharedHost : IAsyncLifetime
         services => services.AddTestEndpoints()
             //#if (auth == "jwt")
             .AddTestEndpoint("/test/without-policy", http => http.Response.WriteAsync("open"))
+            .AddTestEndpoint("/test/open-in-a-guarded-group", http => http.Response.WriteAsync("open"), new AuthorizeAttribute(), new AllowAnonymousAttribute())
             //#endif
             .AddTestEndpoint("/test/body", http => http.Request.Body.CopyToAsync(Stream.Null, http.RequestAborted), new AllowAnonymousAttribute()),
         settings: Api.Patient);

@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using System.Globalization;
+using static Lab.Laboratory;
+
+namespace Lab;
+
+/// <param name="Cpu">Microseconds of the process for a request: the figure that other load on the machine leaves alone.</param>
+/// <param name="Bytes">Allocated for a request; null where the peer does not say.</param>
+public sealed record Figure(double Cpu, double Rate, double P50, double P99, double? Bytes);
+
+public sealed record Work(string Name, string Method, string Path, string? Token)
+{
+    /// <summary>What is asked of a service with orders.</summary>
+    public static Work[] Of(Laboratory laboratory) =>
+    [
+        new("empty request", "GET", "/v1/empty", null),
+        new("product in the cache", "GET", "/v1/products/SKU-7", null),
+        new("order by key", "GET", $"/v1/orders/{laboratory.OrderId}", laboratory.Token),
+        new("list of 20 orders", "GET", "/v1/orders", laboratory.Token),
+        new("place an order", "POST", "/v1/orders", laboratory.Token),
+    ];
+
+    /// <summary>For wrk: each order has a key of its own, and what is not a success fails the run.</summary>
+    public string Script(string run) =>
+        $$"""
+        local n = 0
+        wrk.method = "{{Method}}"
+        {{(Token is null ? "" : $"wrk.headers['Authorization'] = 'Bearer {Token}'")}}
+        {{(Method == "POST" ? """wrk.headers["Content-Type"] = "application/json"; wrk.body = '{"items":[{"sku":"SKU-7","quantity":2}]}'""" : "")}}
+        request = function()
+          n = n + 1
+          wrk.headers["Idempotency-Key"] = "{{run}}-" .. n
+          return wrk.format()
+        end
+        done = function(summary, latency)
+          local errors = summary.errors
+          io.write(string.format("\nfigures %d %d %d %f %f\n", summary.requests, summary.duration, errors.status + errors.connect + errors.read + errors.write + errors.timeout, latency:percentile(50), latency:percentile(99)))
+        end
+        """;
+}
+
+/// <summary>A server that is measured, in a process of its own; its log goes nowhere, but is written.</summary>
+/// <param name="runtime">What runs the program: dotnet or node.</param>
+public sealed class Peer(string name, string runtime, string program, string[] settings) : IDisposable
+{
+    private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
+    private Process? _process;
+
+    public string Name => name;
+
+    /// <summary>Of the machine, as taskset names them. The load comes from core 0.</summary>
+    public string Cores { get; init; } = "1";
+
+    /// <summary>The file of a control group to which it adds itself.</summary>
+    public string? Group { get; init; }
+
+    public int Port { get; private set; }
+
+    public List<Figure> Figures { get; } = [];
+
+    private string Address => $"https://127.0.0.1:{Port}";
+
+    /// <returns>The milliseconds to its first answer. A process that ran is stopped.</returns>
+    public async Task<double> StartAsync()
+    {
+        Dispose();
+        Port = Random.Shared.Next(10_000, 30_000);
+        var join = Group is null ? "" : $"echo $$ > {Group}; ";
+        var start = new ProcessStartInfo("sh", ["-c", $"{join}exec taskset -c {Cores} {runtime} {program} > /dev/null"]) { WorkingDirectory = Path.GetDirectoryName(program) };
+        foreach (var setting in (string[])[$"PORT={Port}", $"ASPNETCORE_URLS={Address}", .. settings])
+            start.Environment[setting.Split('=')[0]] = setting.Split('=', 2)[1];
+        var watch = Stopwatch.StartNew();
+        _process = Process.Start(start)!;
+        while (true)
+        {
+            try
+            {
+                using var answer = await Http.GetAsync(Address + "/v1/empty");
+                return answer.IsSuccessStatusCode ? watch.Elapsed.TotalMilliseconds : throw new InvalidOperationException($"{name} answered {answer.StatusCode}.");
+            }
+            catch (HttpRequestException) when (watch.Elapsed < TimeSpan.FromSeconds(30) && !_process.HasExited)
+            {
+                await Task.Delay(5);
+            }
+        }
+    }
+
+    public async Task MeasureAsync(Work work, int callers, int seconds, string folder, bool keep)
+    {
+        var script = Path.Combine(folder, "work.lua");
+        await File.WriteAllTextAsync(script, work.Script(Guid.NewGuid().ToString("N")));
+        var (cpu, bytes) = (Cpu(), await AllocatedAsync());
+        var output = await RunAsync("taskset", ["-c", "0", "wrk", "-t1", $"-c{callers}", $"-d{seconds}s", "-s", script, Address + work.Path]);
+        var figures = output.Split("figures ") is [_, var line] ? line.Split(' ').Select(figure => double.Parse(figure, CultureInfo.InvariantCulture)).ToArray() : throw new InvalidOperationException($"wrk failed: {output}");
+        if (figures[2] > 0)
+            throw new InvalidOperationException($"{name} failed {figures[2]} of {figures[0]} requests: {work.Name}.");
+        if (keep)
+            Figures.Add(new((Cpu() - cpu) / figures[0], figures[0] / figures[1] * 1e6, figures[3] / 1e3, figures[4] / 1e3, (await AllocatedAsync() - bytes) / figures[0]));
+    }
+
+    /// <summary>Requests at their times over 64 connections, whether or not those before are answered. A time counts from when its request was due.</summary>
+    public async Task<(double Rate, double P50, double P99)> AskByTheClockAsync(Work work, double rate, int seconds)
+    {
+        using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 64, SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
+        http.DefaultRequestHeaders.Authorization = work.Token is null ? null : new("Bearer", work.Token);
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => http.GetAsync(Address + work.Path)));
+        var (times, due, watch) = (new double[(int)(rate * seconds)], 0, Stopwatch.StartNew());
+        var answers = new List<Task>(times.Length);
+        while (due < times.Length)
+        {
+            for (; due < times.Length && due / rate <= watch.Elapsed.TotalSeconds; due++)
+                answers.Add(AskAsync(due));
+            await Task.Delay(1);
+        }
+        await Task.WhenAll(answers);
+        var took = watch.Elapsed.TotalSeconds;
+        Array.Sort(times);
+        return (times.Length / took, times[times.Length / 2], times[times.Length * 99 / 100]);
+
+        async Task AskAsync(int number)
+        {
+            using var answer = await http.GetAsync(Address + work.Path);
+            answer.EnsureSuccessStatusCode();
+            times[number] = (watch.Elapsed.TotalSeconds - number / rate) * 1000;
+        }
+    }
+
+    /// <summary>Megabytes in use, of all its processes.</summary>
+    public double Memory() => Tree().Sum(id => File.ReadLines($"/proc/{id}/status").Where(line => line.StartsWith("VmRSS", StringComparison.Ordinal)).Sum(line => double.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture))) / 1024;
+
+    public void Dispose()
+    {
+        _process?.Kill(entireProcessTree: true);
+        _process?.WaitForExit();
+        _process?.Dispose();
+        _process = null;
+    }
+
+    private async Task<double?> AllocatedAsync() => runtime == "dotnet" ? double.Parse(await Http.GetStringAsync(Address + "/v1/allocated"), CultureInfo.InvariantCulture) : null;
+
+    /// <summary>Microseconds until now, of all its processes.</summary>
+    private double Cpu() => Tree().Sum(id => Fields(id) is var fields ? double.Parse(fields[11], CultureInfo.InvariantCulture) + double.Parse(fields[12], CultureInfo.InvariantCulture) : 0) * 10_000;
+
+    private IEnumerable<int> Tree()
+    {
+        var parents = Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(process => int.TryParse(process, out _)).Select(process => int.Parse(process!, CultureInfo.InvariantCulture))
+            .Select(id => (Id: id, Parent: Fields(id) is [_, var parent, ..] ? int.Parse(parent, CultureInfo.InvariantCulture) : 0)).ToList();
+        return parents.Where(process => process.Id == _process!.Id || process.Parent == _process.Id).Select(process => process.Id);
+    }
+
+    /// <summary>Of /proc/[pid]/stat, from the state on, which follows the name in brackets.</summary>
+    private static string[] Fields(int id)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{id}/stat").Split(") ")[^1].Split(' ');
+        }
+        catch (IOException) // it has ended meanwhile
+        {
+            return [];
+        }
+    }
+}
