@@ -37,6 +37,7 @@ public sealed class TestHost : IAsyncDisposable
         SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = AnyCertificate },
         UseCookies = false,
         AllowAutoRedirect = false,
+        Expect100ContinueTimeout = TimeSpan.FromSeconds(30), // who asks before a large body waits for the answer, however busy the machine is
     };
 
     private readonly bool _ownsDatabase;
