@@ -152,6 +152,7 @@ public class InputTests(SharedHost shared)
     [InlineData("/v1/products/A%0aB")]
     [InlineData("/v1/products?limit=1&limit=1")]
     [InlineData("/v1/products?limit=1&LIMIT=1")]
+    [InlineData("/v1/products?other=1&other=1")]
     [InlineData("/v1/products?limit=")]
     [InlineData("/v1/products?after=AAAA")]
     [Trait("Readiness", "6")]
