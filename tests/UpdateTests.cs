@@ -187,7 +187,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
     }
 
     [Theory]
-    [InlineData("* text=auto eol=crlf\n")] // stored with LF
+    [InlineData("*.cs text eol=crlf\n*.md text eol=crlf\n")] // stored with LF
     [InlineData("* -text\n")] // stored as it is
     public async Task Lines_that_end_with_CRLF_go_on_doing_so(string attributes)
     {

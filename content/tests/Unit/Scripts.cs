@@ -13,7 +13,7 @@ internal sealed class Scripts : IDisposable
     public void Fake(string name, string script)
     {
         var file = Path.Combine(Folder, name);
-        File.WriteAllText(file, "#!/usr/bin/env bash\n" + script + "\n");
+        File.WriteAllText(file, "#!/usr/bin/env bash\n" + script.ReplaceLineEndings("\n") + "\n"); // a source file may have others
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
