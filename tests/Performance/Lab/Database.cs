@@ -33,10 +33,6 @@ public sealed class Database(NpgsqlConnectionStringBuilder server) : IAsyncDispo
             SELECT id FROM orders LIMIT 1
             """))!;
 
-    /// <summary>How many connections the service has.</summary>
-    public async Task<long> ConnectionsAsync() =>
-        (long)(await AskAsync(server.ConnectionString, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{_name}' AND application_name LIKE 'Storefront %'"))!;
-
     public async ValueTask DisposeAsync()
     {
         NpgsqlConnection.ClearAllPools();
