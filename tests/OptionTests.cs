@@ -15,7 +15,7 @@ public partial class OptionTests(TemplatePackage package)
     internal static readonly Dictionary<string, string> Off = new()
     {
         ["--sample false"] = @"\borders\b|\border(id|item|job|line|s?_|service|settings|status|tests?|repository|controller|request|response)|\b(an|each|every|one|first|place\w*|your|another|cancel\w*) order\b(?! (of|in|by))|\bsku|\bproducts?\b|product(s_|id|body|service|tests|repository|controller|request|response)|payment|receipt|charg(e|ing)|money|storefront/?sample|\bTEA-|coffee|FILTER-100|grinder|sandbox|\bcents\b|minor units|(?<!con)currency|polly:|\bretries, timeouts",
-        ["--database postgres"] = @"sqlite|data source|\.db\b|app/runtimes",
+        ["--database postgres"] = @"sqlite|data source|\.db\b",
         ["--cache memory"] = "redis(?!patch)",
         ["--jobs database"] = @"rabbit|amqp|broker|relay|quorum|(?<!ActivityKind\.)consum",
         ["--jobs none"] = @"rabbit|amqp|broker|relay|quorum|(?<!ActivityKind\.)consum|outbox|inbox|\bworkers?\b|-worker|Process__Roles|JobScheduler|JobSettings|JobRunner|IJobHandler|TestJob|Jobs__|jobs_(ready|dead|oldest|duration|confirm)|\bjobs\.\w|\bjobs (list|replay)\b|\b(dead|these|what|the|all|of|no) jobs\b|\b(?<!the )job that (?!migrates)|\ba job\b|\bbackground (work|job)",

@@ -16,6 +16,7 @@ public sealed partial class DeliveryTests : IDisposable
         lines.Single(line => line.StartsWith("ARG RUNTIME=", StringComparison.Ordinal)).Should().MatchRegex(@"aspnet:\d+\.\d+\.\d+-\w+-chiseled(@sha256:[0-9a-f]{64})?$");
         lines.Single(line => line.StartsWith("ARG SDK=", StringComparison.Ordinal)).Should().MatchRegex(@"sdk:\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$");
         lines.Should().Contain(line => line.StartsWith("RUN dotnet restore", StringComparison.Ordinal) && line.Contains("--locked-mode")).And.NotContain(line => line.StartsWith("ADD ", StringComparison.Ordinal));
+        lines.Where(line => line.Contains("dotnet restore ") || line.Contains("dotnet publish ")).Should().HaveCount(2).And.OnlyContain(line => line.Contains("--arch ${TARGETARCH}"), "without an architecture nothing is compiled ahead");
         last[0].Should().Be("FROM ${RUNTIME}");
         last.Should().NotContain(line => line.StartsWith("RUN ", StringComparison.Ordinal), "there is no shell");
         last.Single(line => line.StartsWith("USER ", StringComparison.Ordinal)).Should().MatchRegex("^USER [1-9][0-9]*$");
