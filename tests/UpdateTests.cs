@@ -28,6 +28,7 @@ public class UpdateTests(TemplatePackage package, TemplateVersions versions)
     public async Task A_file_that_was_renamed_and_changed_gets_the_change_where_it_is_now()
     {
         var user = await versions.NewAsync();
+        await user.GitAsync("config", "merge.renames", "false"); // their git may be told not to look
         await user.GitAsync("mv", "src/Shop/Services/ProductService.cs", "src/Shop/Services/Catalogue.cs");
         user.Append("src/Shop/Services/Catalogue.cs", $"// {Mine}");
         await user.CommitAsync("Rename");
