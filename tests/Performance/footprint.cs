@@ -16,7 +16,7 @@ await using var laboratory = await OpenAsync();
 // It takes 2,000 connections and no more; what ten thousand would cost is asked below.
 (string, string)[] edits = [("MaxConcurrentConnections = 2000", "MaxConcurrentConnections = 20_000")];
 var shipped = await laboratory.PublishServiceAsync("shipped", edits);
-var compiled = await laboratory.PublishServiceAsync("compiled", edits, "-p:PublishReadyToRun=true", "-r", "linux-x64", "--self-contained", "false");
+var uncompiled = await laboratory.PublishServiceAsync("uncompiled", edits, "-p:PublishReadyToRun=false");
 var minimal = await laboratory.PublishAsync(Beside("peers/minimal"), "minimal");
 await laboratory.FillAsync(shipped);
 
@@ -25,7 +25,7 @@ Peer[] peers =
 [
     new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, $"DATABASE={laboratory.Database.ConnectionString}"]) { Cores = "0,1", Group = Limit("bare") },
     Variant("as it is", shipped),
-    Variant("ReadyToRun", compiled),
+    Variant("not compiled ahead", uncompiled),
     Variant("workstation collector", shipped, "DOTNET_gcServer=0"),
     Variant("server collector of a fixed size", shipped, "DOTNET_GCDynamicAdaptationMode=0"),
     Variant("no concurrent collection", shipped, "DOTNET_gcConcurrent=0"),

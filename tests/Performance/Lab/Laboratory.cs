@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -77,7 +78,7 @@ public sealed class Laboratory : IAsyncDisposable
         OrderId = await Database.FillAsync();
     }
 
-    /// <summary>The service as content/ has it, with an endpoint that does nothing and one that says what was allocated.</summary>
+    /// <summary>The service as content/ has it, published as for its image, with an endpoint that does nothing and one that says what was allocated.</summary>
     /// <param name="edits">Of its pipeline: what stands there once, and what to put in its place.</param>
     public async Task<string> PublishServiceAsync(string name, (string Old, string New)[]? edits = null, params string[] properties)
     {
@@ -108,7 +109,7 @@ public sealed class Laboratory : IAsyncDisposable
                 }
             }
             """);
-        return await PublishAsync(project, name, [.. properties, "-p:TreatWarningsAsErrors=false", "-p:EnforceCodeStyleInBuild=false"]);
+        return await PublishAsync(project, name, ["--runtime", RuntimeInformation.RuntimeIdentifier, .. properties, "-p:TreatWarningsAsErrors=false", "-p:EnforceCodeStyleInBuild=false"]);
     }
 
     /// <returns>The program.</returns>
