@@ -316,6 +316,7 @@ Mutation[] mutations =
     new("37", "the time between the end of listening and that of connections", "Health", "await Task.Delay(linger, clock, cancellationToken);", "await Task.Yield();", "Servers/RestartFaultTests"),
     new("58", "what to do about an alert", "rules/failures.yml", "runbook: 'Its log has a Critical line", "note: 'Its log has a Critical line", "Unit/MonitoringTests.Each_alert_says"),
     new("60", "the user of the image", "Dockerfile", "USER 1654", "USER root", "Unit/DeliveryTests.The_image_is_built"),
+    new("60", "for which machine the image is compiled", "Dockerfile", "--no-restore --arch ${TARGETARCH}", "--no-restore", "Unit/DeliveryTests.The_image_is_built"),
     new("61", "the read-only file system of a pod", "base/api.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "Unit/ManifestTests.Keeps_every_rule"),
     new("62", "the few rights of a workflow", "workflows/ci.yml", "permissions:\n  contents: read\nconcurrency", "permissions: write-all\nconcurrency", "Unit/WorkflowTests.Workflows_have"),
 ];
