@@ -13,7 +13,7 @@ internal static class Telemetry
     /// <summary>Chosen, not all: the framework has a dozen meters, each of which costs on every request.</summary>
     private static readonly string[] Meters =
     [
-        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Microsoft.AspNetCore.RateLimiting", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", "Storefront.*",
+        "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", "Polly", "Npgsql", "Storefront.*",
     ];
 
     /// <summary>Of what has no buckets of its own: jobs take longer than requests.</summary>
