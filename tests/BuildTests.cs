@@ -7,7 +7,7 @@ namespace TemplateTests;
 /// <summary>What the owner of a fresh service does first: build it, format it, run its tests.</summary>
 public class BuildTests(TemplatePackage package)
 {
-    /// <summary>By the commands that make its image; in Debug FeatureTests and OptionTests build it, with its tests.</summary>
+    /// <summary>By the commands that make its image. With its tests, by TEMPLATE_TESTS=full; in Debug FeatureTests and OptionTests build them in the same way.</summary>
     [Fact]
     public async Task Is_published_without_a_warning_and_compiled_ahead()
     {
@@ -17,6 +17,8 @@ public class BuildTests(TemplatePackage package)
         foreach (var command in commands)
             (await Command.RunAsync(shop, command["RUN ".Length..].Replace("${TARGETARCH}", "amd64").Replace("/app", published), "--os", "linux", "-warnaserror")).MustSucceed();
 
+        if (OptionTests.IsFull)
+            (await Command.RunAsync(shop, "dotnet build --configuration Release -warnaserror")).MustSucceed();
         commands.Should().HaveCount(2);
         using var program = new PEReader(File.OpenRead(Path.Combine(published, "Shop.dll")));
         program.PEHeaders.CorHeader!.ManagedNativeHeaderDirectory.Size.Should().BePositive("else it holds no code of a machine");
