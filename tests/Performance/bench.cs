@@ -1,6 +1,6 @@
 // What everything together costs, beside what people would pick instead: dotnet run tests/Performance/bench.cs
 // The bare minimal API, the generated service with everything on, Express (one process, and a cluster) and Fastify with the same duties: on one database, in turns.
-// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names. ROUNDS and SECONDS say how long it takes; gnuplot draws the picture.
+// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names. ROUNDS, SECONDS and WARMUP say how long it takes; gnuplot draws the picture.
 #:project Lab/Lab.csproj
 #:property TargetFramework=net10.0
 #:property PublishAot=false
@@ -11,7 +11,7 @@ using System.Text;
 using Lab;
 using static Lab.Laboratory;
 
-var (rounds, seconds) = (Number("ROUNDS", 5), Number("SECONDS", 2));
+var (rounds, seconds, warmUp) = (Number("ROUNDS", 5), Number("SECONDS", 2), Number("WARMUP", 16));
 await using var laboratory = await OpenAsync("node", "npm");
 var folder = laboratory.Folder;
 
@@ -34,8 +34,8 @@ string[] nodeSettings =
 ];
 Peer[] peers =
 [
-    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, $"DATABASE={laboratory.Database.ConnectionString}"]),
-    new("**prodapi**", "dotnet", service, laboratory.Service),
+    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, OneCore, $"DATABASE={laboratory.Database.ConnectionString};Maximum Pool Size=20"]),
+    new("**prodapi**", "dotnet", service, [.. laboratory.Service, OneCore]),
     new("Fastify", "node", Path.Combine(node, "fastify.js"), nodeSettings),
     new("Express", "node", Path.Combine(node, "express.js"), nodeSettings),
     new("Express, cluster of 2", "node", Path.Combine(node, "express.js"), [.. nodeSettings, "WORKERS=2"]) { Cores = "0,1" },
@@ -52,10 +52,10 @@ foreach (var callers in (int[])[64, 1])
 {
     foreach (var work in Work.Of(laboratory))
     {
-        for (var round = 0; round <= rounds; round++) // the first one warms up
+        for (var round = 0; round <= rounds; round++) // the first one warms up, which takes the runtime of .NET long
         {
             foreach (var peer in peers)
-                await peer.MeasureAsync(work, callers, seconds, folder, keep: round > 0);
+                await peer.MeasureAsync(work, callers, round == 0 && callers > 1 ? warmUp : seconds, folder, keep: round > 0);
         }
         Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}");
         if (work.Name == "order by key" && callers == 64)

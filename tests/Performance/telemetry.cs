@@ -8,7 +8,7 @@ using System.Globalization;
 using Lab;
 using static Lab.Laboratory;
 
-const int Rounds = 7, Callers = 8;
+const int Rounds = 7, Callers = 8, WarmUp = 20;
 string[] logs = ["app.UseAccessLog();", "app.UseUserInLog();"], telemetry = ["builder.AddTelemetry();", "app.MapMetrics();"];
 
 await using var laboratory = await OpenAsync();
@@ -29,7 +29,7 @@ var work = Work.Of(laboratory).Single(work => work.Name == "product in the cache
 for (var round = 0; round <= Rounds; round++)
 {
     foreach (var variant in variants)
-        await variant.MeasureAsync(work, Callers, seconds: 2, laboratory.Folder, keep: round > 0);
+        await variant.MeasureAsync(work, Callers, round == 0 ? WarmUp : 2, laboratory.Folder, keep: round > 0);
 }
 
 Console.WriteLine(laboratory.Title($"{work.Name}, without a token, over TLS; {Rounds} rounds, medians"));
@@ -44,4 +44,4 @@ foreach (var variant in variants)
 
 Task<string> PublishAsync(string name, string[] leftOut) => laboratory.PublishServiceAsync(name, [.. leftOut.Select(line => (line, ""))]);
 
-Peer Variant(string name, string program, params string[] settings) => new(name, "dotnet", program, [.. laboratory.Service, .. settings]);
+Peer Variant(string name, string program, params string[] settings) => new(name, "dotnet", program, [.. laboratory.Service, OneCore, .. settings]);
