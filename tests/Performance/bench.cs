@@ -34,7 +34,7 @@ string[] nodeSettings =
 ];
 Peer[] peers =
 [
-    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, OneCore, $"DATABASE={laboratory.Database.ConnectionString};Maximum Pool Size=20"]),
+    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, OneCore, $"DATABASE={laboratory.Database.ConnectionString}"]),
     new("**prodapi**", "dotnet", service, [.. laboratory.Service, OneCore]),
     new("Fastify", "node", Path.Combine(node, "fastify.js"), nodeSettings),
     new("Express", "node", Path.Combine(node, "express.js"), nodeSettings),

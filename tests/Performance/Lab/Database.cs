@@ -7,7 +7,7 @@ public sealed class Database(NpgsqlConnectionStringBuilder server) : IAsyncDispo
 {
     private readonly string _name = $"lab_{Guid.NewGuid():N}";
 
-    public string ConnectionString => new NpgsqlConnectionStringBuilder(server.ConnectionString) { Database = _name, MaxAutoPrepare = 20 }.ToString();
+    public string ConnectionString => new NpgsqlConnectionStringBuilder(server.ConnectionString) { Database = _name, MaxAutoPrepare = 20, MaxPoolSize = 20 }.ToString();
 
     public string Address => $"postgres://{server.Username}:{server.Password}@{server.Host}:{server.Port}/{_name}";
 

@@ -59,7 +59,7 @@ public sealed class Laboratory : IAsyncDisposable
     public string[] Service =>
     [
         .. Kestrel,
-        "ASPNETCORE_ENVIRONMENT=Production", $"HOME={Folder}", $"SSL_CERT_FILE={CertificateFile}", "AllowedHosts=127.0.0.1", $"ConnectionStrings__Database={Database.ConnectionString};Maximum Pool Size=20",
+        "ASPNETCORE_ENVIRONMENT=Production", $"HOME={Folder}", $"SSL_CERT_FILE={CertificateFile}", "AllowedHosts=127.0.0.1", $"ConnectionStrings__Database={Database.ConnectionString}",
         $"Authentication__Schemes__Bearer__Authority={Issuer}", $"Authentication__Schemes__Bearer__ValidAudiences__0={Audience}", $"Payments__BaseUrl={Issuer}",
         "Process__Roles=api", "Limits__RequestsPerSecond=1000000", "Limits__Burst=1000000", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
     ];
