@@ -11,7 +11,7 @@ using System.Text;
 using Lab;
 using static Lab.Laboratory;
 
-var (rounds, seconds, warmUp) = (Number("ROUNDS", 5), Number("SECONDS", 2), Number("WARMUP", 16));
+var (rounds, seconds, warmUp) = (Number("ROUNDS", 7), Number("SECONDS", 2), Number("WARMUP", 120));
 await using var laboratory = await OpenAsync("node", "npm");
 var folder = laboratory.Folder;
 
@@ -46,56 +46,64 @@ Peer[] peers =
 Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s, medians"));
 if (OperatingSystem.IsLinux())
     Process.GetCurrentProcess().ProcessorAffinity = 1; // the load on one core, what is measured on another
+var works = Work.Of(laboratory);
 foreach (var peer in peers)
+{
     await peer.StartAsync();
+    await peer.WarmUpAsync(works, warmUp, folder);
+}
 foreach (var callers in (int[])[64, 1])
 {
-    foreach (var work in Work.Of(laboratory))
+    foreach (var work in works)
     {
-        for (var round = 0; round <= rounds; round++) // the first one warms up, which takes the runtime of .NET long
+        for (var round = 0; round < rounds; round++)
         {
             foreach (var peer in peers)
-                await peer.MeasureAsync(work, callers, round == 0 && callers > 1 ? warmUp : seconds, folder, keep: round > 0);
+                await peer.MeasureAsync(work, callers, seconds, folder, keep: true);
         }
         Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}");
         if (work.Name == "order by key" && callers == 64)
             await OpenLoopAsync(peers[..4], work);
     }
-    if (callers == 64)
-    {
-        Console.WriteLine("| after that load | RSS, MB | to the first answer, ms |\n|---|---|---|");
-        foreach (var peer in peers)
-        {
-            var (memory, starts) = (peer.Memory(), new List<double>());
-            for (var start = 0; start < 5; start++)
-                starts.Add(await peer.StartAsync());
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {peer.Name} | {memory:0} | {Median(starts):0} |"));
-        }
-        Console.WriteLine();
-    }
 }
-foreach (var peer in peers)
-    peer.Dispose();
+Console.WriteLine("| after that load | RSS, MB | to the first answer, ms |\n|---|---|---|");
+var (memory, starts) = (peers.Select(peer => peer.Memory()).ToList(), peers.Select(_ => new List<double>()).ToList());
+for (var round = 0; round < rounds; round++)
+{
+    for (var peer = 0; peer < peers.Length; peer++)
+        starts[peer].Add(await peers[peer].StartAsync());
+}
+for (var peer = 0; peer < peers.Length; peer++)
+{
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {memory[peer]:0} | {Median(starts[peer]):0} |"));
+    peers[peer].Dispose();
+}
 
 // Requests come by the clock, whether or not those before are answered: so the waiting is counted that a closed loop hides.
 async Task OpenLoopAsync(Peer[] peers, Work work)
 {
     var table = new StringBuilder($"| {work.Name}, by the clock | of its own most | asked/s | answered/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|\n");
-    var plot = new StringBuilder();
-    foreach (var peer in peers)
+    var plots = peers.Select(_ => new StringBuilder()).ToList();
+    foreach (var share in (double[])[0.25, 0.5, 0.75, 1, 1.25, 1.5])
     {
-        var most = Median(peer.Figures.TakeLast(rounds).Select(figure => figure.Rate));
-        foreach (var share in (double[])[0.25, 0.5, 0.75, 1, 1.25, 1.5])
+        var found = peers.Select(_ => new List<(double Answered, double P50, double P99)>()).ToList();
+        for (var round = 0; round < 3; round++)
         {
-            var (answered, p50, p99) = await peer.AskByTheClockAsync(work, most * share, 3 * seconds);
-            table.AppendLine(CultureInfo.InvariantCulture, $"| {peer.Name} | {share:0%} | {most * share:0} | {answered:0} | {p50:0.0} | {p99:0.0} |");
-            plot.AppendLine(CultureInfo.InvariantCulture, $"{most * share:0} {p99:0.0}");
+            for (var peer = 0; peer < peers.Length; peer++)
+                found[peer].Add(await peers[peer].AskByTheClockAsync(work, Asked(peer), 2 * seconds));
         }
-        plot.AppendLine().AppendLine();
+        for (var peer = 0; peer < peers.Length; peer++)
+        {
+            var p99 = Median(found[peer].Select(one => one.P99));
+            table.AppendLine(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {share:0%} | {Asked(peer):0} | {Median(found[peer].Select(one => one.Answered)):0} | {Median(found[peer].Select(one => one.P50)):0.0} | {p99:0.0} |");
+            plots[peer].AppendLine(CultureInfo.InvariantCulture, $"{Asked(peer):0} {p99:0.0}");
+        }
+
+        double Asked(int peer) => share * Median(peers[peer].Figures.TakeLast(rounds).Select(figure => figure.Rate));
     }
     Console.WriteLine(table);
     var data = Path.Combine(folder, "open.dat");
-    File.WriteAllText(data, plot.ToString());
+    File.WriteAllText(data, string.Join("\n\n", plots));
     var lines = string.Join(", ", peers.Select((peer, index) => $"'{data}' index {index} with linespoints lw 2 title '{peer.Name.Trim('*')}'"));
     await RunAsync("sh", ["-c", "command -v gnuplot >/dev/null || exit 0; gnuplot -e \"$0\"", $"set terminal svg size 800,450 background '#ffffff'; set output '{Beside("bench.svg")}'; set logscale y; set xlabel 'requests a second'; set ylabel 'p99, ms'; set key top left; set grid; plot {lines}"]);
 }

@@ -56,6 +56,8 @@ public sealed class Peer(string name, string runtime, string program, string[] s
 
     public int Port { get; private set; }
 
+    public int Id => _process!.Id;
+
     public List<Figure> Figures { get; } = [];
 
     private string Address => $"https://127.0.0.1:{Port}";
@@ -82,6 +84,17 @@ public sealed class Peer(string name, string runtime, string program, string[] s
             {
                 await Task.Delay(5);
             }
+        }
+    }
+
+    /// <summary>All the work in turns, so that soon nothing new is called: only then does the runtime of .NET compile well what is called often.</summary>
+    public async Task WarmUpAsync(Work[] works, int seconds, string folder)
+    {
+        const int Each = 2;
+        for (var spent = 0; spent < (runtime == "dotnet" ? seconds : seconds / 6); spent += Each * works.Length)
+        {
+            foreach (var work in works)
+                await MeasureAsync(work, 64, Each, folder, keep: false);
         }
     }
 
