@@ -18,8 +18,8 @@ internal static class InputGuard
                 return http.WriteProblemAsync(StatusCodes.Status415UnsupportedMediaType, "Bodies are read in UTF-8.");
             http.Request.ContentType = media.MediaType.Value; // the framework fails on a charset in quotes
         }
-        if (http.Request.QueryString.HasValue && http.Request.Query.FirstOrDefault(field => field.Value.Count > 1 || field.Value.ToString().Any(char.IsControl)).Key is { } name)
-            return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} appears more than once or holds a control character.");
+        if (http.Request.QueryString.HasValue && http.Request.Query.FirstOrDefault(field => field.Value is not [{ Length: > 0 } value] || value.Any(char.IsControl)).Key is { } name)
+            return http.WriteProblemAsync(StatusCodes.Status400BadRequest, $"The query parameter {name} is empty, appears more than once or holds a control character.");
         return next(http);
     });
 
