@@ -11,7 +11,7 @@ using System.Net.Sockets;
 using Lab;
 using static Lab.Laboratory;
 
-var (rounds, seconds, connections) = (Number("ROUNDS", 5), Number("SECONDS", 2), Number("CONNECTIONS", 10_000));
+var (rounds, seconds, warmUp, connections) = (Number("ROUNDS", 5), Number("SECONDS", 2), Number("WARMUP", 30), Number("CONNECTIONS", 10_000));
 await using var laboratory = await OpenAsync();
 // It takes 2,000 connections and no more; what ten thousand would cost is asked below.
 (string, string)[] edits = [("MaxConcurrentConnections = 2000", "MaxConcurrentConnections = 20_000")];
@@ -44,10 +44,12 @@ for (var round = 0; round <= rounds; round++)
     }
 }
 var work = Work.Of(laboratory).Single(work => work.Name == "order by key");
-for (var round = 0; round <= rounds; round++)
+foreach (var peer in peers)
+    await peer.WarmUpAsync([work], warmUp, laboratory.Folder);
+for (var round = 0; round < rounds; round++)
 {
     foreach (var peer in peers)
-        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder, keep: round > 0);
+        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder, keep: true);
 }
 Console.WriteLine(laboratory.Title($"control groups of 256 MB, {rounds} rounds of {seconds} s, medians"));
 Console.WriteLine("| | start to the first answer, ms | ratio | RSS then, MB | RSS after load, MB | ratio | CPU, µs an order by key | ratio |\n|---|---|---|---|---|---|---|---|");
