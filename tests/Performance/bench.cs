@@ -45,7 +45,7 @@ Peer[] peers =
 
 // --- The figures ---------------------------------------------------------------------------------------------------
 
-Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s; of the CPU the lower quartiles, else medians"));
+Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s, medians"));
 if (OperatingSystem.IsLinux())
     Process.GetCurrentProcess().ProcessorAffinity = 1; // the load on one core, what is measured on another
 if (!whole)
@@ -122,14 +122,11 @@ void Print(string title)
     Console.WriteLine($"| {title} | CPU, µs a request | ratio | requests/s | p50, ms | p99, ms | bytes a request |\n|---|---|---|---|---|---|---|");
     foreach (var peer in peers)
     {
-        // What others do on the machine only adds to the CPU: so of the rounds their quiet quarter counts.
         var mine = peer.Figures.TakeLast(rounds).ToList();
-        var cpu = Quiet(mine);
+        var (cpu, bare) = (Median(mine.Select(figure => figure.Cpu)), Median(peers[0].Figures.TakeLast(rounds).Select(figure => figure.Cpu)));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| {peer.Name} | {cpu:0} | {cpu / Quiet(peers[0].Figures.TakeLast(rounds)):0.00} | {Median(mine.Select(figure => figure.Rate)):0} | {Median(mine.Select(figure => figure.P50)):0.00} | {Median(mine.Select(figure => figure.P99)):0.00} | {(mine[0].Bytes is null ? "" : $"{Median(mine.Select(figure => figure.Bytes!.Value)):N0}")} |"));
+            $"| {peer.Name} | {cpu:0} | {cpu / bare:0.00} | {Median(mine.Select(figure => figure.Rate)):0} | {Median(mine.Select(figure => figure.P50)):0.00} | {Median(mine.Select(figure => figure.P99)):0.00} | {(mine[0].Bytes is null ? "" : $"{Median(mine.Select(figure => figure.Bytes!.Value)):N0}")} |"));
     }
     Console.WriteLine();
-
-    static double Quiet(IEnumerable<Figure> figures) => figures.Select(figure => figure.Cpu).Order().ToList() is var all ? all[all.Count / 4] : 0;
 }
