@@ -63,7 +63,7 @@ foreach (var callers in whole ? (int[])[64, 1] : [64])
         for (var round = 0; round < rounds; round++)
         {
             foreach (var peer in peers)
-                await peer.MeasureAsync(work, callers, seconds, folder, keep: true);
+                await peer.MeasureAsync(work, callers, seconds, folder);
         }
         Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}");
         if (whole && work.Name == "order by key" && callers == 64)

@@ -49,7 +49,7 @@ foreach (var peer in peers)
 for (var round = 0; round < rounds; round++)
 {
     foreach (var peer in peers)
-        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder, keep: true);
+        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder);
 }
 Console.WriteLine(laboratory.Title($"control groups of 256 MB, {rounds} rounds of {seconds} s, medians"));
 Console.WriteLine("| | start to the first answer, ms | ratio | RSS then, MB | RSS after load, MB | ratio | CPU, µs an order by key | ratio |\n|---|---|---|---|---|---|---|---|");

@@ -62,7 +62,7 @@ foreach (var work in works)
     {
         var data = Path.Combine(laboratory.Folder, "perf.data");
         var record = RunAsync("taskset", ["-c", "0", "perf", "record", "-q", "-F", "499", "-g", "-p", $"{peer.Id}", "-o", data, "--", "sleep", $"{seconds - 1}"]);
-        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder, keep: true);
+        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder);
         await record;
         found.Add(ByPart(await RunAsync("perf", ["script", "-F", "ip,sym,dso", "-i", data]), peer.Figures[^1].Cpu));
     }

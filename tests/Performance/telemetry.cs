@@ -23,13 +23,16 @@ Peer[] variants =
     Variant("all, a tenth of the requests traced", all),
     Variant("all, every request traced", all, "OTEL_TRACES_SAMPLER=parentbased_always_on"),
 ];
-foreach (var variant in variants)
-    await variant.StartAsync();
 var work = Work.Of(laboratory).Single(work => work.Name == "product in the cache");
-for (var round = 0; round <= Rounds; round++)
+foreach (var variant in variants)
+{
+    await variant.StartAsync();
+    await variant.WarmUpAsync([work], WarmUp, laboratory.Folder);
+}
+for (var round = 0; round < Rounds; round++)
 {
     foreach (var variant in variants)
-        await variant.MeasureAsync(work, Callers, round == 0 ? WarmUp : 2, laboratory.Folder, keep: round > 0);
+        await variant.MeasureAsync(work, Callers, 2, laboratory.Folder);
 }
 
 Console.WriteLine(laboratory.Title($"{work.Name}, without a token, over TLS; {Rounds} rounds, medians"));
