@@ -49,10 +49,10 @@ internal sealed record Command(string Line, int ExitCode, string Output, string 
             start.Environment.Remove(name);
         }
 
-        // Nothing outlives its command: no build nodes and no compiler server.
+        // Nothing outlives its command: no build nodes, and no compiler but one that whoever runs the tests has named, and stops.
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
         start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
-        start.Environment["UseSharedCompilation"] = "false";
+        start.Environment["UseSharedCompilation"] = start.Environment.ContainsKey("SharedCompilationId") ? "true" : "false";
         // The tests read what the commands print.
         start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
         start.Environment["DOTNET_NOLOGO"] = "1";

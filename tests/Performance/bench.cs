@@ -1,7 +1,7 @@
 // What everything together costs, beside what people would pick instead: dotnet run tests/Performance/bench.cs
 // The bare minimal API, the generated service with everything on, Express (one process, and a cluster) and Fastify with the same duties: on one database, in turns.
-// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names; gnuplot draws the picture. ROUNDS, SECONDS and WARMUP say how long it takes;
-// with ONLY=ratios it leaves out Express, the single connection, the clock and the starts.
+// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names; gnuplot draws the picture. SECONDS, ROUNDS and WARMUP say how long it takes;
+// with ONLY=ratios it compares the costs of the first three with 64 connections, and no more.
 #:project Lab/Lab.csproj
 #:property TargetFramework=net10.0
 #:property PublishAot=false
@@ -12,8 +12,8 @@ using System.Text;
 using Lab;
 using static Lab.Laboratory;
 
-var (rounds, seconds, warmUp) = (Number("ROUNDS", 9), Number("SECONDS", 2), Number("WARMUP", 120));
 var whole = Environment.GetEnvironmentVariable("ONLY") != "ratios";
+var (seconds, rounds, warmUp) = (Number("SECONDS", 3), Number("ROUNDS", whole ? 6 : 8), Number("WARMUP", 120));
 await using var laboratory = await OpenAsync("node", "npm");
 var folder = laboratory.Folder;
 
@@ -36,8 +36,8 @@ string[] nodeSettings =
 ];
 Peer[] peers =
 [
-    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, OneCore, $"DATABASE={laboratory.Database.ConnectionString}"]),
-    new("**prodapi**", "dotnet", service, [.. laboratory.Service, OneCore]),
+    new("minimal API, bare", "dotnet", minimal, [.. laboratory.Kestrel, .. OneCore, $"DATABASE={laboratory.Database.ConnectionString}"]),
+    new("**prodapi**", "dotnet", service, [.. laboratory.Service, .. OneCore]),
     new("Fastify", "node", Path.Combine(node, "fastify.js"), nodeSettings),
     new("Express", "node", Path.Combine(node, "express.js"), nodeSettings),
     new("Express, cluster of 2", "node", Path.Combine(node, "express.js"), [.. nodeSettings, "WORKERS=2"]) { Cores = "0,1" },
@@ -45,7 +45,7 @@ Peer[] peers =
 
 // --- The figures ---------------------------------------------------------------------------------------------------
 
-Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s, medians"));
+Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s of each in turns of 0.2 s, medians"));
 if (OperatingSystem.IsLinux())
     Process.GetCurrentProcess().ProcessorAffinity = 1; // the load on one core, what is measured on another
 if (!whole)
@@ -58,17 +58,23 @@ foreach (var peer in peers)
 }
 foreach (var callers in whole ? (int[])[64, 1] : [64])
 {
-    foreach (var work in works)
+    var (costs, alone) = (works.ToDictionary(work => work, _ => new List<Figure[]>()), works.ToDictionary(work => work, _ => new List<Figure[]>()));
+    for (var round = 0; round < (callers == 1 ? (rounds + 1) / 2 : rounds); round++)
     {
-        for (var round = 0; round < rounds; round++)
+        await laboratory.Database.MoveAsync();
+        foreach (var work in works)
         {
-            foreach (var peer in peers)
-                await peer.MeasureAsync(work, callers, seconds, folder);
+            costs[work].Add(await Peer.MeasureAsync(peers, work, callers, seconds, folder));
+            var each = new List<Figure>();
+            foreach (var peer in whole ? peers : [])
+                each.AddRange(await Peer.MeasureAsync([peer], work, callers, 1, folder));
+            alone[work].Add([.. each]);
         }
-        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}");
-        if (whole && work.Name == "order by key" && callers == 64)
-            await OpenLoopAsync(peers[..4], work);
     }
+    foreach (var work in works)
+        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}", costs[work], alone[work]);
+    if (whole && callers == 64)
+        await OpenLoopAsync(peers[..4], works[2], [.. peers.Select((_, peer) => Median(alone[works[2]].Select(figures => figures[peer].Rate)))]);
 }
 if (whole)
     await PrintStartsAsync();
@@ -89,26 +95,24 @@ async Task PrintStartsAsync()
 }
 
 // Requests come by the clock, whether or not those before are answered: so the waiting is counted that a closed loop hides.
-async Task OpenLoopAsync(Peer[] peers, Work work)
+async Task OpenLoopAsync(Peer[] peers, Work work, double[] most)
 {
     var table = new StringBuilder($"| {work.Name}, by the clock | of its own most | asked/s | answered/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|\n");
     var plots = peers.Select(_ => new StringBuilder()).ToList();
     foreach (var share in (double[])[0.25, 0.5, 0.75, 1, 1.25, 1.5])
     {
         var found = peers.Select(_ => new List<(double Answered, double P50, double P99)>()).ToList();
-        for (var round = 0; round < 3; round++)
+        for (var round = 0; round < rounds; round++)
         {
             for (var peer = 0; peer < peers.Length; peer++)
-                found[peer].Add(await peers[peer].AskByTheClockAsync(work, Asked(peer), 2 * seconds));
+                found[peer].Add(await peers[peer].AskByTheClockAsync(work, share * most[peer], 2));
         }
         for (var peer = 0; peer < peers.Length; peer++)
         {
             var p99 = Median(found[peer].Select(one => one.P99));
-            table.AppendLine(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {share:0%} | {Asked(peer):0} | {Median(found[peer].Select(one => one.Answered)):0} | {Median(found[peer].Select(one => one.P50)):0.0} | {p99:0.0} |");
-            plots[peer].AppendLine(CultureInfo.InvariantCulture, $"{Asked(peer):0} {p99:0.0}");
+            table.AppendLine(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {share:0%} | {share * most[peer]:0} | {Median(found[peer].Select(one => one.Answered)):0} | {Median(found[peer].Select(one => one.P50)):0.0} | {p99:0.0} |");
+            plots[peer].AppendLine(CultureInfo.InvariantCulture, $"{share * most[peer]:0} {p99:0.0}");
         }
-
-        double Asked(int peer) => share * Median(peers[peer].Figures.TakeLast(rounds).Select(figure => figure.Rate));
     }
     Console.WriteLine(table);
     var data = Path.Combine(folder, "open.dat");
@@ -117,16 +121,18 @@ async Task OpenLoopAsync(Peer[] peers, Work work)
     await RunAsync("sh", ["-c", "command -v gnuplot >/dev/null || exit 0; gnuplot -e \"$0\"", $"set terminal svg size 800,450 background '#ffffff'; set output '{Beside("bench.svg")}'; set logscale y; set xlabel 'requests a second'; set ylabel 'p99, ms'; set key top left; set grid; plot {lines}"]);
 }
 
-void Print(string title)
+void Print(string title, List<Figure[]> costs, List<Figure[]> alone)
 {
-    Console.WriteLine($"| {title} | CPU, µs a request | ratio | requests/s | p50, ms | p99, ms | bytes a request |\n|---|---|---|---|---|---|---|");
-    foreach (var peer in peers)
+    Console.WriteLine($"| {title} | CPU, µs a request | ratio (quartiles) | bytes a request | requests/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|---|");
+    for (var peer = 0; peer < peers.Length; peer++)
     {
-        var mine = peer.Figures.TakeLast(rounds).ToList();
-        var (cpu, bare) = (Median(mine.Select(figure => figure.Cpu)), Median(peers[0].Figures.TakeLast(rounds).Select(figure => figure.Cpu)));
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"| {peer.Name} | {cpu:0} | {cpu / bare:0.00} | {Median(mine.Select(figure => figure.Rate)):0} | {Median(mine.Select(figure => figure.P50)):0.00} | {Median(mine.Select(figure => figure.P99)):0.00} | {(mine[0].Bytes is null ? "" : $"{Median(mine.Select(figure => figure.Bytes!.Value)):N0}")} |"));
+        var ratios = costs.Select(round => round[peer].Cpu / round[0].Cpu).Order().ToList();
+        var spread = peer == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" ({ratios[ratios.Count / 4]:0.00} to {ratios[ratios.Count * 3 / 4]:0.00})");
+        var bytes = costs[0][peer].Bytes is null ? "" : $"{Typical(costs, figure => figure.Bytes!.Value):N0}";
+        var times = whole ? $"{Typical(alone, figure => figure.Rate):0} | {Typical(alone, figure => figure.P50):0.00} | {Typical(alone, figure => figure.P99):0.00}" : "| |";
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {Typical(costs, figure => figure.Cpu):0.0} | {Median(ratios):0.00}{spread} | {bytes} | {times} |"));
+
+        double Typical(List<Figure[]> rounds, Func<Figure, double> of) => Median(rounds.Select(round => of(round[peer])));
     }
     Console.WriteLine();
 }

@@ -38,7 +38,7 @@ var (seconds, warmUp) = (Number("SECONDS", 20), Number("WARMUP", 120));
 ];
 
 // The last, as perf finds the names of compiled code only in memory that is no file.
-string[] named = [OneCore, "DOTNET_PerfMapEnabled=1", "DOTNET_EnableWriteXorExecute=0"];
+string[] named = [.. OneCore, "DOTNET_PerfMapEnabled=1", "DOTNET_EnableWriteXorExecute=0"];
 
 await using var laboratory = await OpenAsync("perf");
 var (minimal, service) = (await laboratory.PublishAsync(Beside("peers/minimal"), "minimal"), await laboratory.PublishServiceAsync("service"));
@@ -62,9 +62,9 @@ foreach (var work in works)
     {
         var data = Path.Combine(laboratory.Folder, "perf.data");
         var record = RunAsync("taskset", ["-c", "0", "perf", "record", "-q", "-F", "499", "-g", "-p", $"{peer.Id}", "-o", data, "--", "sleep", $"{seconds - 1}"]);
-        await peer.MeasureAsync(work, 64, seconds, laboratory.Folder);
+        var cost = await Peer.MeasureAsync([peer], work, 64, seconds, laboratory.Folder);
         await record;
-        found.Add(ByPart(await RunAsync("perf", ["script", "-F", "ip,sym,dso", "-i", data]), peer.Figures[^1].Cpu));
+        found.Add(ByPart(await RunAsync("perf", ["script", "-F", "ip,sym,dso", "-i", data]), cost[0].Cpu));
     }
     Console.WriteLine($"| {work.Name}, µs of CPU a request | bare | prodapi | more |\n|---|---|---|---|");
     foreach (var part in found.SelectMany(of => of.Keys).Distinct().OrderByDescending(part => Of(1, part) - Of(0, part)))

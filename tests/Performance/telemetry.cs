@@ -8,7 +8,7 @@ using System.Globalization;
 using Lab;
 using static Lab.Laboratory;
 
-const int Rounds = 7, Callers = 8, WarmUp = 20;
+const int Seconds = 15, Callers = 8, WarmUp = 20;
 string[] logs = ["app.UseAccessLog();", "app.UseUserInLog();"], telemetry = ["builder.AddTelemetry();", "app.MapMetrics();"];
 
 await using var laboratory = await OpenAsync();
@@ -29,22 +29,16 @@ foreach (var variant in variants)
     await variant.StartAsync();
     await variant.WarmUpAsync([work], WarmUp, laboratory.Folder);
 }
-for (var round = 0; round < Rounds; round++)
-{
-    foreach (var variant in variants)
-        await variant.MeasureAsync(work, Callers, 2, laboratory.Folder);
-}
+var costs = await Peer.MeasureAsync(variants, work, Callers, Seconds, laboratory.Folder);
 
-Console.WriteLine(laboratory.Title($"{work.Name}, without a token, over TLS; {Rounds} rounds, medians"));
+Console.WriteLine(laboratory.Title($"{work.Name}, without a token, over TLS; {Seconds} s of each in turns of 0.2 s"));
 Console.WriteLine("| | CPU, µs a request | ratio | bytes a request |\n|---|---|---|---|");
-foreach (var variant in variants)
+foreach (var (variant, cost) in variants.Zip(costs))
 {
-    // A round against its own neighbours: what slowed the machine slowed both.
-    var ratio = Median(variant.Figures.Zip(variants[0].Figures, (mine, bare) => mine.Cpu / bare.Cpu));
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {variant.Name} | {Median(variant.Figures.Select(figure => figure.Cpu)):0.0} | {ratio:0.00} | {Median(variant.Figures.Select(figure => figure.Bytes!.Value)):N0} |"));
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {variant.Name} | {cost.Cpu:0.0} | {cost.Cpu / costs[0].Cpu:0.00} | {cost.Bytes:N0} |"));
     variant.Dispose();
 }
 
 Task<string> PublishAsync(string name, string[] leftOut) => laboratory.PublishServiceAsync(name, [.. leftOut.Select(line => (line, ""))]);
 
-Peer Variant(string name, string program, params string[] settings) => new(name, "dotnet", program, [.. laboratory.Service, OneCore, .. settings]);
+Peer Variant(string name, string program, params string[] settings) => new(name, "dotnet", program, [.. laboratory.Service, .. OneCore, .. settings]);

@@ -1,12 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using static Lab.Laboratory;
 
 namespace Lab;
 
-/// <param name="Cpu">Microseconds of the process for a request: the figure that other load on the machine leaves alone.</param>
+/// <param name="Cpu">Microseconds of the process for a request.</param>
 /// <param name="Bytes">Allocated for a request; null where the peer does not say.</param>
-public sealed record Figure(double Cpu, double Rate, double P50, double P99, double? Bytes);
+/// <param name="Rate">Requests a second: as the times in milliseconds, only of one that was measured alone.</param>
+public sealed record Figure(double Cpu, double? Bytes, double Rate, double P50, double P99);
 
 public sealed record Work(string Name, string Method, string Path, string? Token)
 {
@@ -44,6 +46,8 @@ public sealed record Work(string Name, string Method, string Path, string? Token
 public sealed class Peer(string name, string runtime, string program, string[] settings) : IDisposable
 {
     private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
+    private const int Continue = 18, Stop = 19;
+
     private Process? _process;
 
     public string Name => name;
@@ -57,8 +61,6 @@ public sealed class Peer(string name, string runtime, string program, string[] s
     public int Port { get; private set; }
 
     public int Id => _process!.Id;
-
-    public List<Figure> Figures { get; } = [];
 
     private string Address => $"https://127.0.0.1:{Port}";
 
@@ -94,22 +96,37 @@ public sealed class Peer(string name, string runtime, string program, string[] s
         for (var spent = 0; spent < (runtime == "dotnet" ? seconds : seconds / 6); spent += Each * works.Length)
         {
             foreach (var work in works)
-                await LoadAsync(work, 64, Each, folder);
+                await MeasureAsync([this], work, 64, Each, folder);
         }
     }
 
-    public async Task MeasureAsync(Work work, int callers, int seconds, string folder) => Figures.Add(await LoadAsync(work, callers, seconds, folder));
-
-    private async Task<Figure> LoadAsync(Work work, int callers, int seconds, string folder)
+    /// <summary>Loads them in turns of a fifth of a second: what else the machine does strikes all alike, and the ratio of their costs is one of the same minute.</summary>
+    /// <param name="seconds">Of each.</param>
+    public static async Task<Figure[]> MeasureAsync(Peer[] peers, Work work, int callers, int seconds, string folder)
     {
-        var script = Path.Combine(folder, "work.lua");
-        await File.WriteAllTextAsync(script, work.Script(Guid.NewGuid().ToString("N")));
-        var (cpu, bytes) = (Cpu(), await AllocatedAsync());
-        var output = await RunAsync("taskset", ["-c", "0", "wrk", "-t1", $"-c{callers}", $"-d{seconds}s", "-s", script, Address + work.Path]);
-        var figures = output.Split("figures ") is [_, var line] ? line.Split(' ').Select(figure => double.Parse(figure, CultureInfo.InvariantCulture)).ToArray() : throw new InvalidOperationException($"wrk failed: {output}");
-        if (figures[2] > 0)
-            throw new InvalidOperationException($"{name} failed {figures[2]} of {figures[0]} requests: {work.Name}.");
-        return new((Cpu() - cpu) / figures[0], figures[0] / figures[1] * 1e6, figures[3] / 1e3, figures[4] / 1e3, (await AllocatedAsync() - bytes) / figures[0]);
+        var before = await Task.WhenAll(peers.Select(peer => peer.SpentAsync()));
+        var loads = peers.Select(peer => peer.BeginLoad(work, callers, seconds * peers.Length, folder)).ToArray();
+        while (Array.FindAll(loads, load => !load.HasExited) is { Length: > 0 } left)
+        {
+            foreach (var load in left)
+            {
+                _ = Signal(load.Id, Continue);
+                if (!load.WaitForExit(200) && left.Length > 1)
+                    _ = Signal(load.Id, Stop);
+            }
+        }
+        var after = await Task.WhenAll(peers.Select(peer => peer.SpentAsync()));
+        var figures = new Figure[peers.Length];
+        for (var index = 0; index < peers.Length; index++)
+        {
+            using var load = loads[index];
+            var said = await load.StandardOutput.ReadToEndAsync();
+            var found = said.Split("figures ") is [_, var line] ? line.Split(' ').Select(figure => double.Parse(figure, CultureInfo.InvariantCulture)).ToArray() : throw new InvalidOperationException($"wrk failed with {load.ExitCode}: {said}");
+            if (found[2] > 0)
+                throw new InvalidOperationException($"{peers[index].Name} failed {found[2]} of {found[0]} requests: {work.Name}.");
+            figures[index] = new((after[index].Cpu - before[index].Cpu) / found[0], (after[index].Bytes - before[index].Bytes) / found[0], found[0] / found[1] * 1e6, found[3] / 1e3, found[4] / 1e3);
+        }
+        return figures;
     }
 
     /// <summary>Requests at their times over 64 connections, whether or not those before are answered. A time counts from when its request was due.</summary>
@@ -150,7 +167,18 @@ public sealed class Peer(string name, string runtime, string program, string[] s
         _process = null;
     }
 
-    private async Task<double?> AllocatedAsync() => runtime == "dotnet" ? double.Parse(await Http.GetStringAsync(Address + "/v1/allocated"), CultureInfo.InvariantCulture) : null;
+    /// <returns>wrk, stopped before it has connected.</returns>
+    private Process BeginLoad(Work work, int callers, int seconds, string folder)
+    {
+        var script = Path.Combine(folder, $"{Port}.lua");
+        File.WriteAllText(script, work.Script(Guid.NewGuid().ToString("N")));
+        var load = Process.Start(new ProcessStartInfo("taskset", ["-c", "0", "wrk", "-t1", $"-c{callers}", $"-d{seconds}s", "--timeout", "30s", "-s", script, Address + work.Path]) { RedirectStandardOutput = true })!;
+        _ = Signal(load.Id, Stop);
+        return load;
+    }
+
+    private async Task<(double Cpu, double? Bytes)> SpentAsync() =>
+        (Cpu(), runtime == "dotnet" ? double.Parse(await Http.GetStringAsync(Address + "/v1/allocated"), CultureInfo.InvariantCulture) : null);
 
     /// <summary>Microseconds until now, of all its processes.</summary>
     private double Cpu() => Tree().Sum(id => Fields(id) is var fields ? double.Parse(fields[11], CultureInfo.InvariantCulture) + double.Parse(fields[12], CultureInfo.InvariantCulture) : 0) * 10_000;
@@ -174,4 +202,7 @@ public sealed class Peer(string name, string runtime, string program, string[] s
             return [];
         }
     }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Signal(int process, int signal);
 }

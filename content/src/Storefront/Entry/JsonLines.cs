@@ -16,9 +16,8 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
     private static readonly HashSet<string> Reserved =
         ["timestamp", "level", "category", "eventId", "event", "message", "traceId", "spanId", "service", "version", "instance", "exception", "{OriginalFormat}", "requestPath"];
 
-    /// <summary>As many as the messages of the program have fields.</summary>
-    private static readonly ConcurrentDictionary<string, string> Names = new();
-    private static readonly Func<string, string> CamelCase = JsonNamingPolicy.CamelCase.ConvertName;
+    /// <summary>As many as the messages of the program have fields; null for one that is left out.</summary>
+    private static readonly ConcurrentDictionary<string, JsonEncodedText?> Names = new();
 
     /// <summary>Used again for the next line of the thread: a line for each request is too many to begin anew.</summary>
     [ThreadStatic]
@@ -34,6 +33,12 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
     {
     }
 
+    private static JsonEncodedText? NameOf(string field)
+    {
+        var name = JsonNamingPolicy.CamelCase.ConvertName(field);
+        return Reserved.Contains(name) ? null : JsonEncodedText.Encode(name);
+    }
+
     private sealed class Logger(JsonLines lines, string category) : ILogger
     {
         public bool IsEnabled(LogLevel logLevel) => logLevel is not LogLevel.None;
@@ -46,22 +51,22 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
             _spare = null; // a value that logs while it is written takes another
             var json = line.Json;
             json.WriteStartObject();
-            json.WriteString("timestamp", DateTime.UtcNow);
-            json.WriteString("level", logLevel.ToString());
-            json.WriteString("category", category);
-            json.WriteNumber("eventId", eventId.Id);
-            json.WriteString("event", eventId.Name);
-            json.WriteString("message", formatter(state, null));
+            json.WriteString("timestamp"u8, DateTime.UtcNow);
+            json.WriteString("level"u8, logLevel.ToString());
+            json.WriteString("category"u8, category);
+            json.WriteNumber("eventId"u8, eventId.Id);
+            json.WriteString("event"u8, eventId.Name);
+            json.WriteString("message"u8, formatter(state, null));
             if (Activity.Current is { } activity)
             {
-                json.WriteString("traceId", activity.TraceId.ToHexString());
-                json.WriteString("spanId", activity.SpanId.ToHexString());
+                json.WriteString("traceId"u8, activity.TraceId.ToHexString());
+                json.WriteString("spanId"u8, activity.SpanId.ToHexString());
             }
-            json.WriteString("service", Service.Name);
-            json.WriteString("version", Version);
-            json.WriteString("instance", Instance);
+            json.WriteString("service"u8, Service.Name);
+            json.WriteString("version"u8, Version);
+            json.WriteString("instance"u8, Instance);
             if (exception is not null)
-                json.WriteString("exception", exception.ToString());
+                json.WriteString("exception"u8, exception.ToString());
             line.WriteFields(state);
             lines._scopes.ForEachScope(static (scope, line) => line.WriteFields(scope), line);
             json.WriteEndObject();
@@ -73,7 +78,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
     private sealed class Line
     {
         private readonly ArrayBufferWriter<byte> _buffer = new(1024);
-        private readonly HashSet<string> _written = [];
+        private readonly HashSet<JsonEncodedText> _written = [];
 
         public Line() => Json = new(_buffer);
 
@@ -112,8 +117,7 @@ internal sealed class JsonLines : ILoggerProvider, ISupportExternalScope
 
         private void Write(KeyValuePair<string, object?> field)
         {
-            var name = Names.GetOrAdd(field.Key, CamelCase);
-            if (Reserved.Contains(name) || !_written.Add(name))
+            if (Names.GetOrAdd(field.Key, NameOf) is not { } name || !_written.Add(name))
                 return; // one name, one value: a duplicate key is not JSON to everyone
             switch (field.Value)
             {
