@@ -123,14 +123,14 @@ async Task OpenLoopAsync(Peer[] peers, Work work, double[] most)
 
 void Print(string title, List<Figure[]> costs, List<Figure[]> alone)
 {
-    Console.WriteLine($"| {title} | CPU, µs a request | ratio (quartiles) | bytes a request | requests/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|---|");
+    Console.WriteLine($"| {title} | CPU, µs a request | ratio (quartiles) | to prodapi | bytes a request | requests/s | p50, ms | p99, ms |\n|---|---|---|---|---|---|---|---|");
     for (var peer = 0; peer < peers.Length; peer++)
     {
         var ratios = costs.Select(round => round[peer].Cpu / round[0].Cpu).Order().ToList();
         var spread = peer == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" ({ratios[ratios.Count / 4]:0.00} to {ratios[ratios.Count * 3 / 4]:0.00})");
         var bytes = costs[0][peer].Bytes is null ? "" : $"{Typical(costs, figure => figure.Bytes!.Value):N0}";
         var times = whole ? $"{Typical(alone, figure => figure.Rate):0} | {Typical(alone, figure => figure.P50):0.00} | {Typical(alone, figure => figure.P99):0.00}" : "| |";
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {Typical(costs, figure => figure.Cpu):0.0} | {Median(ratios):0.00}{spread} | {bytes} | {times} |"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {peers[peer].Name} | {Typical(costs, figure => figure.Cpu):0.0} | {Median(ratios):0.00}{spread} | {Median(costs.Select(round => round[peer].Cpu / round[1].Cpu)):0.00} | {bytes} | {times} |"));
 
         double Typical(List<Figure[]> rounds, Func<Figure, double> of) => Median(rounds.Select(round => of(round[peer])));
     }
