@@ -51,6 +51,7 @@ if (OperatingSystem.IsLinux())
 if (!whole)
     peers = peers[..3];
 var works = Work.Of(laboratory);
+var read = works.Single(work => work.Name == "order by key");
 foreach (var peer in peers)
 {
     await peer.StartAsync();
@@ -74,7 +75,7 @@ foreach (var callers in whole ? (int[])[64, 1] : [64])
     foreach (var work in works)
         Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}", costs[work], alone[work]);
     if (whole && callers == 64)
-        await OpenLoopAsync(peers[..4], works[2], [.. peers.Select((_, peer) => Median(alone[works[2]].Select(figures => figures[peer].Rate)))]);
+        await OpenLoopAsync(peers[..4], read, [.. peers.Select((_, peer) => Median(alone[read].Select(figures => figures[peer].Rate)))]);
 }
 if (whole)
     await PrintStartsAsync();

@@ -33,13 +33,13 @@ public sealed class Database(NpgsqlConnectionStringBuilder server) : IAsyncDispo
             SELECT id FROM orders LIMIT 1
             """))!;
 
-    /// <summary>To the core of the load, where it is on this machine: what is measured has another for itself.</summary>
+    /// <summary>To the core of the load, where it is on this machine: what is measured has another for itself. In a container its processes have other numbers, which are not touched.</summary>
     public async Task MoveAsync()
     {
         if (server.Host is not ("127.0.0.1" or "localhost"))
             return;
         var processes = (string)(await AskAsync(ConnectionString, "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE datname = current_database()"))!;
-        await Laboratory.RunAsync("sh", ["-c", $"for process in {processes}; do taskset -cp 0 $process; done; true"]); // one may have ended meanwhile
+        await Laboratory.RunAsync("sh", ["-c", $"for process in {processes}; do grep -qsx postgres /proc/$process/comm && taskset -cp 0 $process; done; true"]); // one may have ended meanwhile
     }
 
     public async ValueTask DisposeAsync()
