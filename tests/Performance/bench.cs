@@ -1,6 +1,6 @@
 // What everything together costs, beside what people would pick instead: dotnet run tests/Performance/bench.cs
 // The bare minimal API, the generated service with everything on, Express (one process, and a cluster) and Fastify with the same duties: on one database, in turns.
-// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names; gnuplot draws the picture. SECONDS, ROUNDS and WARMUP say how long it takes;
+// Needs wrk, taskset, node and npm, and a PostgreSQL server that TEST_DATABASE names; gnuplot draws the picture. SECONDS, ROUNDS, STARTS and WARMUP say how long it takes;
 // with ONLY=ratios it compares the costs of the first three with 64 connections, and no more.
 #:project Lab/Lab.csproj
 #:property TargetFramework=net10.0
@@ -13,7 +13,7 @@ using Lab;
 using static Lab.Laboratory;
 
 var whole = Environment.GetEnvironmentVariable("ONLY") != "ratios";
-var (seconds, rounds, warmUp) = (Number("SECONDS", 3), Number("ROUNDS", whole ? 6 : 8), Number("WARMUP", 120));
+var (seconds, rounds, starts, warmUp) = (Number("SECONDS", 3), Number("ROUNDS", whole ? 6 : 15), Number("STARTS", 3), Number("WARMUP", 90));
 await using var laboratory = await OpenAsync("node", "npm");
 var folder = laboratory.Folder;
 
@@ -45,38 +45,37 @@ Peer[] peers =
 
 // --- The figures ---------------------------------------------------------------------------------------------------
 
-Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {rounds} rounds of {seconds} s of each in turns of 0.2 s, medians"));
+Console.WriteLine(laboratory.Title($"node {(await RunAsync("node", ["--version"])).Trim()}, {starts} starts, {rounds} rounds of {seconds} s of each in turns of 0.2 s, medians"));
 if (OperatingSystem.IsLinux())
     Process.GetCurrentProcess().ProcessorAffinity = 1; // the load on one core, what is measured on another
 if (!whole)
     peers = peers[..3];
 var works = Work.Of(laboratory);
 var read = works.Single(work => work.Name == "order by key");
-foreach (var peer in peers)
+var loads = (whole ? (int[])[64, 1] : [64]).SelectMany(callers => works.Select(work => (Work: work, Callers: callers))).ToList();
+var (costs, alone) = (loads.ToDictionary(load => load, _ => new List<Figure[]>()), loads.ToDictionary(load => load, _ => new List<Figure[]>()));
+for (var round = 0; round < rounds; round++)
 {
-    await peer.StartAsync();
-    await peer.WarmUpAsync(works, warmUp, folder);
-}
-foreach (var callers in whole ? (int[])[64, 1] : [64])
-{
-    var (costs, alone) = (works.ToDictionary(work => work, _ => new List<Figure[]>()), works.ToDictionary(work => work, _ => new List<Figure[]>()));
-    for (var round = 0; round < (callers == 1 ? (rounds + 1) / 2 : rounds); round++)
+    // What the runtime makes of the same code differs from one process to the next: they are begun anew, so that a ratio is not that of one pair.
+    foreach (var peer in round * starts % rounds < starts ? peers : [])
     {
-        await laboratory.Database.MoveAsync();
-        foreach (var work in works)
-        {
-            costs[work].Add(await Peer.MeasureAsync(peers, work, callers, seconds, folder));
-            var each = new List<Figure>();
-            foreach (var peer in whole ? peers : [])
-                each.AddRange(await Peer.MeasureAsync([peer], work, callers, 1, folder));
-            alone[work].Add([.. each]);
-        }
+        await peer.StartAsync();
+        await peer.WarmUpAsync(works, warmUp, folder);
     }
-    foreach (var work in works)
-        Print($"{work.Name}, {callers} {(callers == 1 ? "connection" : "connections")}", costs[work], alone[work]);
-    if (whole && callers == 64)
-        await OpenLoopAsync(peers[..4], read, [.. peers.Select((_, peer) => Median(alone[read].Select(figures => figures[peer].Rate)))]);
+    await laboratory.Database.MoveAsync();
+    foreach (var load in loads)
+    {
+        costs[load].Add(await Peer.MeasureAsync(peers, load.Work, load.Callers, seconds, folder));
+        var each = new List<Figure>();
+        foreach (var peer in whole ? peers : [])
+            each.AddRange(await Peer.MeasureAsync([peer], load.Work, load.Callers, 1, folder));
+        alone[load].Add([.. each]);
+    }
 }
+foreach (var load in loads)
+    Print($"{load.Work.Name}, {load.Callers} {(load.Callers == 1 ? "connection" : "connections")}", costs[load], alone[load]);
+if (whole)
+    await OpenLoopAsync(peers[..4], read, [.. peers.Select((_, peer) => Median(alone[(read, 64)].Select(figures => figures[peer].Rate)))]);
 if (whole)
     await PrintStartsAsync();
 foreach (var peer in peers)
@@ -103,7 +102,8 @@ async Task OpenLoopAsync(Peer[] peers, Work work, double[] most)
     foreach (var share in (double[])[0.25, 0.5, 0.75, 1, 1.25, 1.5])
     {
         var found = peers.Select(_ => new List<(double Answered, double P50, double P99)>()).ToList();
-        for (var round = 0; round < rounds; round++)
+        // Half of the load has an aim, and one pause of the machine is the p99 of its round.
+        for (var round = 0; round < (share == 0.5 ? 5 * rounds : rounds); round++)
         {
             for (var peer = 0; peer < peers.Length; peer++)
                 found[peer].Add(await peers[peer].AskByTheClockAsync(work, share * most[peer], 2));

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using static Lab.Laboratory;
 
@@ -45,7 +47,7 @@ public sealed record Work(string Name, string Method, string Path, string? Token
 /// <param name="runtime">What runs the program: dotnet or node.</param>
 public sealed class Peer(string name, string runtime, string program, string[] settings) : IDisposable
 {
-    private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null });
+    private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null }) { Timeout = TimeSpan.FromSeconds(10) };
     private const int Continue = 18, Stop = 19;
 
     private Process? _process;
@@ -68,7 +70,7 @@ public sealed class Peer(string name, string runtime, string program, string[] s
     public async Task<double> StartAsync()
     {
         Dispose();
-        Port = Random.Shared.Next(10_000, 30_000);
+        Port = FreePort();
         var join = Group is null ? "" : $"echo $$ > {Group}; ";
         var start = new ProcessStartInfo("sh", ["-c", $"{join}exec taskset -c {Cores} {runtime} {program} > /dev/null"]) { WorkingDirectory = Path.GetDirectoryName(program) };
         foreach (var setting in (string[])[$"PORT={Port}", $"ASPNETCORE_URLS={Address}", .. settings])
@@ -82,8 +84,10 @@ public sealed class Peer(string name, string runtime, string program, string[] s
                 using var answer = await Http.GetAsync(Address + "/v1/empty");
                 return answer.IsSuccessStatusCode ? watch.Elapsed.TotalMilliseconds : throw new InvalidOperationException($"{name} answered {answer.StatusCode}.");
             }
-            catch (HttpRequestException) when (watch.Elapsed < TimeSpan.FromSeconds(30) && !_process.HasExited)
+            catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
             {
+                if (_process.HasExited || watch.Elapsed > TimeSpan.FromSeconds(30))
+                    throw new InvalidOperationException($"{name} does not answer at {Address}: what it said of it is above, if anything.", exception);
                 await Task.Delay(5);
             }
         }
@@ -165,6 +169,24 @@ public sealed class Peer(string name, string runtime, string program, string[] s
         _process?.WaitForExit();
         _process?.Dispose();
         _process = null;
+    }
+
+    /// <returns>One below the range of outgoing connections, on which nobody answers.</returns>
+    private static int FreePort()
+    {
+        while (true)
+        {
+            var port = Random.Shared.Next(10_000, 30_000);
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+            }
+        }
     }
 
     /// <returns>wrk, stopped before it has connected.</returns>
