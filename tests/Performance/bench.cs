@@ -75,11 +75,10 @@ for (var round = 0; round < rounds; round++)
 foreach (var load in loads)
     Print($"{load.Work.Name}, {load.Callers} {(load.Callers == 1 ? "connection" : "connections")}", costs[load], alone[load]);
 if (whole)
+{
     await OpenLoopAsync(peers[..4], read, [.. peers.Select((_, peer) => Median(alone[(read, 64)].Select(figures => figures[peer].Rate)))]);
-if (whole)
     await PrintStartsAsync();
-foreach (var peer in peers)
-    peer.Dispose();
+}
 
 async Task PrintStartsAsync()
 {

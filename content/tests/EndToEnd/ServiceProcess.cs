@@ -58,7 +58,11 @@ internal sealed class ServiceProcess : IAsyncDisposable
     /// <summary>The first line that fits, as soon as it is written.</summary>
     public async Task<JsonElement> LineAsync(Func<JsonElement, bool> fits)
     {
-        await Eventually.TrueAsync(() => Log.Any(fits) || (_reading.IsCompleted ? throw new InvalidOperationException($"It ended first:\n{string.Join('\n', Lines)}") : false));
+        await Eventually.TrueAsync(() =>
+        {
+            var ended = _reading.IsCompleted; // asked first: it may end between the two, right after the line
+            return Log.Any(fits) || (ended ? throw new InvalidOperationException($"It ended first:\n{string.Join('\n', Lines)}") : false);
+        });
         return Log.First(fits);
     }
 

@@ -151,6 +151,8 @@ public sealed class Laboratory : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        foreach (var peer in Peer.Running.ToList())
+            peer.Dispose();
         await Database.DisposeAsync();
         await _issuer.DisposeAsync();
         _key.Dispose();

@@ -50,6 +50,9 @@ public sealed class Peer(string name, string runtime, string program, string[] s
     private static readonly HttpClient Http = new(new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true }, ActivityHeadersPropagator = null }) { Timeout = TimeSpan.FromSeconds(10) };
     private const int Continue = 18, Stop = 19;
 
+    /// <summary>Those that run: the laboratory stops them, whatever ended the program.</summary>
+    internal static readonly HashSet<Peer> Running = [];
+
     private Process? _process;
 
     public string Name => name;
@@ -77,6 +80,7 @@ public sealed class Peer(string name, string runtime, string program, string[] s
             start.Environment[setting.Split('=')[0]] = setting.Split('=', 2)[1];
         var watch = Stopwatch.StartNew();
         _process = Process.Start(start)!;
+        Running.Add(this);
         while (true)
         {
             try
@@ -165,6 +169,7 @@ public sealed class Peer(string name, string runtime, string program, string[] s
 
     public void Dispose()
     {
+        Running.Remove(this);
         _process?.Kill(entireProcessTree: true);
         _process?.WaitForExit();
         _process?.Dispose();
