@@ -91,7 +91,7 @@ public sealed class Peer(string name, string runtime, string program, string[] s
             catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
             {
                 if (_process.HasExited || watch.Elapsed > TimeSpan.FromSeconds(30))
-                    throw new InvalidOperationException($"{name} does not answer at {Address}: what it said of it is above, if anything.", exception);
+                    throw new InvalidOperationException($"{name} does not answer at {Address}: its errors, if it wrote any, are above.", exception);
                 await Task.Delay(5);
             }
         }
