@@ -57,10 +57,13 @@ var (costs, alone) = (loads.ToDictionary(load => load, _ => new List<Figure[]>()
 for (var round = 0; round < rounds; round++)
 {
     // What the runtime makes of the same code differs from one process to the next: they are begun anew, so that a ratio is not that of one pair.
-    foreach (var peer in round * starts % rounds < starts ? peers : [])
+    if (round * starts % rounds < starts)
     {
-        await peer.StartAsync();
-        await peer.WarmUpAsync(works, warmUp, folder);
+        foreach (var peer in peers)
+        {
+            await peer.StartAsync();
+            await peer.WarmUpAsync(works, warmUp, folder);
+        }
     }
     await laboratory.Database.MoveAsync();
     foreach (var load in loads)

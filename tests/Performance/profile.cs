@@ -74,10 +74,7 @@ foreach (var work in works)
     double Of(int peer, string part) => found[peer].GetValueOrDefault(part);
 }
 foreach (var peer in peers)
-{
     File.Delete($"/tmp/perf-{peer.Id}.map");
-    peer.Dispose();
-}
 
 // A sample is some lines, a frame each, the innermost first, and an empty line.
 Dictionary<string, double> ByPart(string samples, double cpu)

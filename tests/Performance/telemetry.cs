@@ -34,10 +34,7 @@ var costs = await Peer.MeasureAsync(variants, work, Callers, Seconds, laboratory
 Console.WriteLine(laboratory.Title($"{work.Name}, without a token, over TLS; {Seconds} s of each in turns of 0.2 s"));
 Console.WriteLine("| | CPU, µs a request | ratio | bytes a request |\n|---|---|---|---|");
 foreach (var (variant, cost) in variants.Zip(costs))
-{
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {variant.Name} | {cost.Cpu:0.0} | {cost.Cpu / costs[0].Cpu:0.00} | {cost.Bytes:N0} |"));
-    variant.Dispose();
-}
 
 Task<string> PublishAsync(string name, string[] leftOut) => laboratory.PublishServiceAsync(name, [.. leftOut.Select(line => (line, ""))]);
 

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using System.Net.NetworkInformation;
 using System.Runtime.InteropServices;
 using static Lab.Laboratory;
 
@@ -176,22 +175,11 @@ public sealed class Peer(string name, string runtime, string program, string[] s
         _process = null;
     }
 
-    /// <returns>One below the range of outgoing connections, on which nobody answers.</returns>
+    /// <returns>One below the range of outgoing connections, on which nobody listens.</returns>
     private static int FreePort()
     {
-        while (true)
-        {
-            var port = Random.Shared.Next(10_000, 30_000);
-            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            try
-            {
-                socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
-                return port;
-            }
-            catch (SocketException)
-            {
-            }
-        }
+        var taken = IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners().Select(listener => listener.Port);
+        return Random.Shared.GetItems([.. Enumerable.Range(10_000, 20_000).Except(taken)], 1)[0];
     }
 
     /// <returns>wrk, stopped before it has connected.</returns>
